@@ -1,0 +1,96 @@
+// Package cli is the command line of kz: one file per command, assembled in root.go.
+//
+// Everything a command takes from the process (streams, environment, clock) comes through
+// app, so that a test can run any command without touching its own process. What kz says
+// goes to standard error in one voice (ui.go): "kz: error: …", then "kz: hint: …".
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// app is what the commands share: the process, seen from inside.
+// Its fields are set once, before a command starts.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	ui     *ui // standard error, in kz's voice
+
+	// environ is the environment kz was started with, before harden removed
+	// anything from it. The child's environment is computed from this one.
+	environ []string
+
+	coreLimit uint64 // the soft limit on core dumps that harden found, for the child
+
+	cwd        func() (string, error)
+	isTerminal func(stream any) bool // stream: one of stdin, stdout, stderr
+	now        func() time.Time
+	inSession  func() bool // does an ancestor of this process run a blind session?
+}
+
+// newApp binds an app to this process.
+func newApp() *app {
+	a := &app{
+		stdin:      os.Stdin,
+		stdout:     os.Stdout,
+		environ:    os.Environ(),
+		cwd:        os.Getwd,
+		isTerminal: isTerminal,
+		now:        time.Now,
+		inSession:  ancestorSession,
+	}
+	a.ui = newUI(os.Stderr, colourful(a.getenv, isTerminal(os.Stderr)))
+	return a
+}
+
+// getenv looks in the remembered environment; as the kernel hands it over, the last
+// of several entries wins, which is also what a child would be given.
+func (a *app) getenv(name string) string {
+	v, _ := a.lookupEnv(name)
+	return v
+}
+
+func (a *app) lookupEnv(name string) (string, bool) {
+	for i := len(a.environ) - 1; i >= 0; i-- {
+		if k, v, ok := splitVar(a.environ[i]); ok && k == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// isTerminal reports whether a stream is a terminal; anything that is not a file is none.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Main runs kz with the process's arguments and returns its exit code.
+func Main() (code int) {
+	a := newApp()
+	defer func() {
+		if v := recover(); v != nil {
+			a.ui.panicked()
+			code = exitFailure
+		}
+	}()
+	core, err := harden()
+	if err != nil {
+		a.ui.Error(err)
+		return exitCode(err)
+	}
+	a.coreLimit = core
+	return a.main(context.Background(), os.Args[1:])
+}
+
+// main runs one command line and reports its error.
+func (a *app) main(ctx context.Context, args []string) int {
+	err := a.execute(ctx, args)
+	a.ui.Error(err)
+	return exitCode(err)
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// commandGroup is one section of `kz help`.
+type commandGroup struct {
+	id, title string
+	commands  []*cobra.Command
+}
+
+// commandGroups is the whole command line. A command is added here and nowhere else.
+func commandGroups(a *app) []commandGroup {
+	return []commandGroup{
+		{"run", "Run a program:", []*cobra.Command{}},
+		{"config", "Say which secrets, and where they may go:", []*cobra.Command{}},
+		{"trust", "Certificates:", []*cobra.Command{}},
+		{"inspect", "See what happens:", []*cobra.Command{}},
+		{"more", "More:", []*cobra.Command{newCompletionCmd(a), newVersionCmd(a)}},
+	}
+}
+
+const rootLong = `kz runs a program blind: its environment holds masks in place of secrets, and a
+local proxy puts each real secret into the requests it is bound to, at the edge of
+the machine.`
+
+const rootExample = `  kz run --blind -- claude
+  kz run -- ./deploy.sh
+  kz proxy --env-file kz.env`
+
+// newRootCmd assembles the commands.
+func newRootCmd(a *app) *cobra.Command {
+	root := group(&cobra.Command{
+		Use:               "kz",
+		Short:             "Run programs that never see your secrets",
+		Long:              rootLong,
+		Example:           rootExample,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	})
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.ui.w)
+	for _, g := range commandGroups(a) {
+		if len(g.commands) == 0 {
+			continue
+		}
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			root.AddCommand(c)
+		}
+	}
+	root.SetHelpCommand(newHelpCmd())
+	root.SetHelpCommandGroupID("more")
+	return root
+}
+
+// execute runs one command line. An error from before the command's own code began is
+// one in what was typed, so it counts as misuse.
+func (a *app) execute(ctx context.Context, args []string) error {
+	root := newRootCmd(a)
+	started := false
+	markStart(root, &started)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	var c coder
+	if err == nil || started || errors.As(err, &c) {
+		return err
+	}
+	return &cliError{err: err, hint: seeHelp(cmd), code: exitMisuse}
+}
+
+// markStart notes in every command below c that its own code was reached.
+func markStart(c *cobra.Command, started *bool) {
+	if run := c.RunE; run != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			*started = true
+			return run(c, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		markStart(sub, started)
+	}
+}
+
+// group makes a command that only holds others: alone it shows its help, and a word that
+// is none of its commands is an error with a suggestion.
+func group(c *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	c.AddCommand(commands...)
+	c.Args = cobra.ArbitraryArgs
+	c.DisableFlagsInUseLine = true
+	c.SuggestionsMinimumDistance = 2
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return unknownCommand(c, args[0])
+	}
+	return c
+}
+
+func unknownCommand(parent *cobra.Command, word string) error {
+	hint := seeHelp(parent)
+	if near := parent.SuggestionsFor(word); len(near) > 0 {
+		path := parent.CommandPath() + " "
+		hint = "did you mean `" + path + strings.Join(near, "` or `"+path) + "`?"
+	} else if !parent.HasParent() {
+		hint = "`kz help` lists the commands; a program is started with `kz run -- PROGRAM`"
+	}
+	return misuse(hint, "unknown command %q", word)
+}
+
+// arguments accepts exactly the named arguments. Unlike cobra's own checks, its error does
+// not repeat what was typed: it may be a value, put where a name belongs.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return misuse(usage(c), "%s needs %s", c.CommandPath(), strings.Join(names[len(args):], " and "))
+		case len(args) > len(names) && len(names) == 0:
+			return misuse(usage(c), "%s takes no arguments, %d given", c.CommandPath(), len(args))
+		case len(args) > len(names):
+			return misuse(usage(c), "%s takes only %s, %d arguments given", c.CommandPath(), strings.Join(names, " and "), len(args))
+		}
+		return nil
+	}
+}
+
+func usage(c *cobra.Command) string { return "usage: " + c.UseLine() }
+
+func seeHelp(c *cobra.Command) string { return "see `" + c.CommandPath() + " --help`" }
