@@ -1,0 +1,6 @@
+//go:build !unix
+
+package ca
+
+// SystemRoots is not known on this system and returns [ErrNoRoots].
+func SystemRoots() ([]byte, error) { return nil, ErrNoRoots }
