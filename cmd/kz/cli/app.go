@@ -25,7 +25,7 @@ type app struct {
 	// anything from it. The child's environment is computed from this one.
 	environ []string
 
-	coreLimit uint64 // the soft limit on core dumps that harden found, for the child
+	process process // what harden left
 
 	cwd        func() (string, error)
 	isTerminal func(stream any) bool // stream: one of stdin, stdout, stderr
@@ -79,12 +79,12 @@ func Main() (code int) {
 			code = exitFailure
 		}
 	}()
-	core, err := harden()
+	p, err := harden()
 	if err != nil {
 		a.ui.Error(err)
 		return exitCode(err)
 	}
-	a.coreLimit = core
+	a.process = p
 	return a.main(context.Background(), os.Args[1:])
 }
 

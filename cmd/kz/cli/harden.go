@@ -22,22 +22,28 @@ var ownVariables = []string{
 	"RES_OPTIONS", "HOSTALIASES", "LOCALDOMAIN", // the C library's resolver
 }
 
+// process is what a hardened process remembers of itself.
+type process struct {
+	coreLimit uint64   // the soft limit on core dumps before
+	name      *os.File // where it can rename itself; nil: nowhere
+}
+
 // harden closes this process to others before any secret is loaded: no core dump, no memory
 // or environment readable through /proc, no trace and no library's log line on standard error.
 //
 // The umask is left alone: it would be inherited by the child. Files are created with
 // explicit modes instead (files.go). The limit on core dumps is inherited too; the one that
-// was found is returned, for the child.
-func harden() (core uint64, err error) {
+// was found is kept, for the child.
+func harden() (p process, err error) {
 	for _, name := range ownVariables {
 		if err := os.Unsetenv(name); err != nil {
-			return 0, fmt.Errorf("hardening the process: %w", err)
+			return process{}, fmt.Errorf("hardening the process: %w", err)
 		}
 	}
 	debug.SetTraceback("none")
 	log.SetOutput(io.Discard) // slog's default logger ends here too
-	if core, err = hardenProcess(); err != nil {
-		return 0, fmt.Errorf("hardening the process: %w", err)
+	if p, err = hardenProcess(); err != nil {
+		return process{}, fmt.Errorf("hardening the process: %w", err)
 	}
-	return core, nil
+	return p, nil
 }

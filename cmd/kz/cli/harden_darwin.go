@@ -4,11 +4,12 @@ import "golang.org/x/sys/unix"
 
 // hardenProcess refuses debuggers (PT_DENY_ATTACH), which on this system is also what keeps
 // the memory from other processes of the user.
-func hardenProcess() (core uint64, err error) {
+func hardenProcess() (p process, err error) {
 	if err := unix.PtraceDenyAttach(); err != nil {
-		return 0, err
+		return process{}, err
 	}
-	return noCore()
+	p.coreLimit, err = noCore()
+	return p, err
 }
 
 // setCoreLimit: a child's limits can be set only by itself here, so it keeps the one it inherited.

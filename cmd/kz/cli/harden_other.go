@@ -3,6 +3,6 @@
 package cli
 
 // hardenProcess: on other systems only what harden itself does.
-func hardenProcess() (core uint64, err error) { return 0, nil }
+func hardenProcess() (process, error) { return process{}, nil }
 
 func setCoreLimit(int, uint64) {}

@@ -1,0 +1,112 @@
+package cli
+
+import "strings"
+
+// Variables that point a client at a file of trusted roots, and replace what it would read
+// otherwise: they get the merged bundle.
+var bundleVariables = []string{
+	"SSL_CERT_FILE",                      // OpenSSL, Go, ruby, httpx, aiohttp, uv, gh, codex
+	"NIX_SSL_CERT_FILE",                  // programs built by nix
+	"CURL_CA_BUNDLE",                     // curl
+	"GIT_SSL_CAINFO",                     // git
+	"REQUESTS_CA_BUNDLE",                 // requests
+	"PIP_CERT",                           // pip
+	"HTTPLIB2_CA_CERTS",                  // httplib2
+	"WEBSOCKET_CLIENT_CA_BUNDLE",         // websocket-client
+	"AWS_CA_BUNDLE",                      // awscli, boto3
+	"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", // gcloud
+	"CARGO_HTTP_CAINFO",                  // cargo
+	"npm_config_cafile",                  // npm
+	"YARN_HTTPS_CA_FILE_PATH",            // yarn
+	"BUNDLE_SSL_CA_CERT",                 // bundler
+	"HEX_CACERTS_PATH",                   // mix
+	"JULIA_SSL_CA_ROOTS_PATH",            // julia
+	"PERL_LWP_SSL_CA_FILE",               // LWP
+	"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",   // gRPC's C core
+	"CODEX_CA_CERTIFICATE",               // codex
+}
+
+// Variables whose file is added to the roots a client has: they get the CA alone.
+var caVariables = []string{"NODE_EXTRA_CA_CERTS", "DENO_CERT"}
+
+// Variables that name the proxy, read in one case by some clients and in the other by others.
+var proxyVariables = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+
+// variables is the environment that makes a client go through the proxy and trust it.
+// keepProxy leaves out which way it goes.
+func (b *blindEnv) variables(keepProxy bool) []variable {
+	var vars []variable
+	if !keepProxy {
+		for _, name := range proxyVariables {
+			vars = append(vars, variable{name, b.ProxyURL}, variable{strings.ToLower(name), b.ProxyURL})
+		}
+		if direct := noProxy(b.BoundHosts); direct != "" {
+			vars = append(vars, variable{"NO_PROXY", direct}, variable{"no_proxy", direct})
+		}
+		vars = append(vars, variable{"NODE_USE_ENV_PROXY", "1"})
+	}
+	for _, name := range bundleVariables {
+		vars = append(vars, variable{name, b.CA.Bundle})
+	}
+	for _, name := range caVariables {
+		vars = append(vars, variable{name, b.CA.CA})
+	}
+	return vars
+}
+
+// javaOptions points a JVM at its truststore, after the options it already has: of a
+// property given twice the last counts. Without a truststore nothing changes.
+func (b *blindEnv) javaOptions(env []string) []string {
+	if b.CA.TrustStore == "" {
+		return env
+	}
+	const name = "JAVA_TOOL_OPTIONS="
+	options := b.trustStoreOptions()
+	for i, e := range env {
+		if strings.HasPrefix(e, name) {
+			env[i] = strings.TrimRight(e, " ") + " " + options
+			return env
+		}
+	}
+	return append(env, name+options)
+}
+
+func (b *blindEnv) trustStoreOptions() string {
+	return "-Djavax.net.ssl.trustStore=" + javaQuote(b.CA.TrustStore) +
+		" -Djavax.net.ssl.trustStoreType=PKCS12" +
+		" -Djavax.net.ssl.trustStorePassword=" + javaQuote(b.CA.TrustStorePassword)
+}
+
+// javaQuote: the JVM splits JAVA_TOOL_OPTIONS at white space outside quotes.
+func javaQuote(s string) string {
+	if strings.ContainsAny(s, " \t") {
+		return `"` + s + `"`
+	}
+	return s
+}
+
+// isProxyVariable: the parent's own ways out, also those that only one tool reads.
+func isProxyVariable(name string) bool {
+	switch strings.ToLower(name) {
+	case "http_proxy", "https_proxy", "all_proxy", "no_proxy", "node_use_env_proxy",
+		"ftp_proxy", "ws_proxy", "wss_proxy", "socks_proxy", "socks5_proxy",
+		"npm_config_proxy", "npm_config_http_proxy", "npm_config_https_proxy", "npm_config_noproxy", "npm_config_no_proxy",
+		"yarn_http_proxy", "yarn_https_proxy", "pip_proxy", "cargo_http_proxy",
+		"grpc_proxy", "no_grpc_proxy", "cgi_http_proxy",
+		"global_agent_http_proxy", "global_agent_https_proxy", "global_agent_no_proxy":
+		return true
+	}
+	return false
+}
+
+// undermines: variables that switch a client's certificate check off, or to roots that
+// lack the CA. With them the child would work, unprotected, or not at all.
+func undermines(name string) bool {
+	switch strings.ToLower(name) {
+	case "node_tls_reject_unauthorized", "git_ssl_no_verify", "pythonhttpsverify", "npm_config_strict_ssl",
+		"yarn_enable_strict_ssl", "bundle_ssl_verify_mode", "perl_lwp_ssl_verify_hostname", "hex_unsafe_https",
+		"ssl_cert_dir", "git_ssl_capath", "npm_config_ca", "npm_config_cafile", "bundle_ssl_ca_path", "perl_lwp_ssl_ca_path":
+		return true
+	}
+	return false
+}

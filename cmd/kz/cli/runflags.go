@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+)
+
+// runFlags are the flags of `kz run`.
+type runFlags struct {
+	Blind        bool
+	Config       string   // "": the discovered files
+	Env          string   // "": from the environment
+	Only         []string // nil: all secrets
+	CleanEnv     bool
+	KeepEnv      []string
+	NoForceProxy bool
+	AnyHost      bool
+	Audit        string // "": the default place
+	LogLevel     slog.Level
+	Quiet        bool
+}
+
+const runLong = `Run a program with the secrets of the configuration.
+
+Without --blind the program gets the real values in its environment. With --blind it
+gets masks, and reaches the network through a local proxy that swaps each mask for
+its value in requests to the hosts the secret is bound to.
+
+Everything from the first word that is no flag of kz belongs to the program. kz exits
+with its code; 128 + n when signal n ended it, 127 when it was not found, 126 when it
+could not be executed, 125 when kz itself had to give up.`
+
+const runExample = `  kz run --blind -- claude
+  kz run --blind --only OPENAI_API_KEY -- python agent.py
+  kz run --env production -- ./migrate.sh --verbose`
+
+// runCommand is `kz run` with what it does left open.
+func runCommand(a *app, run func(ctx context.Context, f runFlags, argv []string) error) *cobra.Command {
+	f := runFlags{LogLevel: slog.LevelWarn}
+	c := &cobra.Command{
+		Use:                   "run [flags] -- COMMAND [ARGUMENT...]",
+		Short:                 "Run a program, blind or with the real values",
+		Long:                  runLong,
+		Example:               runExample,
+		DisableFlagsInUseLine: true,
+		Args: func(_ *cobra.Command, argv []string) error {
+			if len(argv) == 0 {
+				return misuse("for example: kz run --blind -- claude", "no command to run")
+			}
+			return nil
+		},
+		RunE: a.outsideOnly(func(c *cobra.Command, argv []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return run(c.Context(), f, argv)
+		}),
+	}
+	fs := c.Flags()
+	fs.SetInterspersed(false) // the program's own flags are not ours
+	fs.BoolVar(&f.Blind, "blind", false, "give the program masks, and swap them at a local proxy")
+	configFlags(c, &f.Config, &f.Env)
+	fs.StringSliceVar(&f.Only, "only", nil, "give just these secrets (`NAME,NAME`)")
+	fs.BoolVar(&f.CleanEnv, "clean-env", false, "start from an almost empty environment")
+	fs.StringSliceVar(&f.KeepEnv, "keep-env", nil, "keep these variables too (`NAME,NAME`), also where --blind would drop them")
+	fs.BoolVar(&f.NoForceProxy, "no-force-proxy", false, "leave the proxy variables alone")
+	fs.BoolVar(&f.AnyHost, "any-host", false, "let secrets without hosts go to any host, and intercept every host")
+	auditFlag(c, &f.Audit)
+	logLevelFlag(c, &f.LogLevel)
+	fs.BoolVar(&f.Quiet, "quiet", false, "no summary at the end of the run")
+	return c
+}
+
+// check finds flags that would do nothing.
+func (f runFlags) check() error {
+	if f.Blind {
+		return nil
+	}
+	for _, x := range []struct {
+		set  bool
+		flag string
+	}{{f.NoForceProxy, "--no-force-proxy"}, {f.AnyHost, "--any-host"}, {f.Audit != "", "--audit"}} {
+		if x.set {
+			return misuse("add --blind, or leave "+x.flag+" out", "%s is about the proxy, which only --blind has", x.flag)
+		}
+	}
+	return nil
+}
+
+// proxyFlags are the flags of `kz proxy`.
+type proxyFlags struct {
+	Config, Env string
+	Listen      string // host:port
+	Advertise   string // "": what is listened on
+	SessionFile string
+	EnvFile     string
+	CADir       string
+	ClientCADir string // "": as CADir
+	Authority   string // "" (in memory) or "installed"
+	Audit       string
+	LogLevel    slog.Level
+}
+
+const proxyExample = `  kz proxy --env-file kz.env --ca-dir ./ca --client-ca-dir /kz
+  docker run --network host --env-file kz.env -v ./ca:/kz:ro agent`
+
+// proxyCommand is `kz proxy` with what it does left open.
+func proxyCommand(a *app, serve func(ctx context.Context, f proxyFlags) error) *cobra.Command {
+	f := proxyFlags{LogLevel: slog.LevelInfo}
+	c := &cobra.Command{
+		Use:     "proxy",
+		Short:   "Swap masks for containers and other sandboxes, until stopped",
+		Example: proxyExample,
+		Args:    arguments(),
+		RunE: a.outsideOnly(func(c *cobra.Command, _ []string) error {
+			if f.Authority != "" && f.Authority != "installed" {
+				return misuse("`--authority installed` uses the CA of `kz ca install`", "unknown authority %q", f.Authority)
+			}
+			return serve(c.Context(), f)
+		}),
+	}
+	fs := c.Flags()
+	configFlags(c, &f.Config, &f.Env)
+	fs.StringVar(&f.Listen, "listen", "127.0.0.1:0", "listen on this `ADDRESS`; one that is not loopback needs --advertise")
+	fs.StringVar(&f.Advertise, "advertise", "", "what clients dial (`HOST[:PORT]`), for the env file")
+	fs.StringVar(&f.SessionFile, "session-file", "", "keep credential, masks and CA in `FILE` over restarts")
+	fs.StringVar(&f.EnvFile, "env-file", "", "write the client's environment to `FILE`, in the form of docker --env-file")
+	fs.StringVar(&f.CADir, "ca-dir", "", "put the public CA files into `DIR`")
+	fs.StringVar(&f.ClientCADir, "client-ca-dir", "", "where a container mounts them (`DIR`), for the env file")
+	fs.StringVar(&f.Authority, "authority", "", "`installed`: the CA of `kz ca install` instead of one in memory")
+	auditFlag(c, &f.Audit)
+	logLevelFlag(c, &f.LogLevel)
+	return c
+}
+
+// configFlags choose the configuration; run, proxy and most others take them.
+func configFlags(c *cobra.Command, file, env *string) {
+	c.Flags().StringVar(file, "config", "", "read `FILE` in place of the discovered files")
+	c.Flags().StringVar(env, "env", "", "lay the section `NAME` over the configuration")
+	_ = c.MarkFlagFilename("config", "toml", "yaml", "yml")
+}
+
+func auditFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVar(file, "audit", "", "write the audit lines to `FILE`")
+}
+
+func logLevelFlag(c *cobra.Command, level *slog.Level) {
+	c.Flags().Var((*levelValue)(level), "log-level", "log from this level on: debug, info, warn or error")
+	_ = c.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(levels, cobra.ShellCompDirectiveNoFileComp))
+}
+
+var levels = []cobra.Completion{"debug", "info", "warn", "error"}
+
+// levelValue is a slog.Level as a flag. It takes the four names only, not slog's "info+2".
+type levelValue slog.Level
+
+func (l *levelValue) String() string { return levels[max(0, min(3, (int(*l)+4)/4))] }
+func (l *levelValue) Type() string   { return "level" }
+
+func (l *levelValue) Set(s string) error {
+	for i, name := range levels {
+		if s == name {
+			*l = levelValue(4*i - 4)
+			return nil
+		}
+	}
+	return fmt.Errorf("want debug, info, warn or error")
+}
