@@ -90,7 +90,7 @@ func Main() (code int) {
 
 // main runs one command line and reports its error.
 func (a *app) main(ctx context.Context, args []string) int {
-	err := a.execute(ctx, args)
+	err := execute(ctx, newRootCmd(a), args)
 	a.ui.Error(err)
 	return exitCode(err)
 }

@@ -93,7 +93,7 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 	var forced []variable
 	if spec.Blind != nil {
 		forced = spec.Blind.variables(spec.KeepProxy)
-		given = append(given, variable{"KZ_SESSION", spec.Blind.Session})
+		given = append(given, variable{sessionVariable, spec.Blind.Session})
 	}
 	replaced := make(map[string]bool)
 	for _, v := range forced {
@@ -159,7 +159,7 @@ func secretVariables(spec envSpec, report *envReport) ([]variable, error) {
 func clashes(secrets []envSecret, replaced map[string]bool, blind bool) error {
 	var errs []error
 	for _, s := range secrets {
-		if replaced[s.Name] || blind && s.Name == "KZ_SESSION" {
+		if replaced[s.Name] || blind && s.Name == sessionVariable {
 			errs = append(errs, withHint(fmt.Errorf("secret %q has the name of a variable that blind mode sets itself", s.Name),
 				"give it another variable with `env`"))
 		}
@@ -199,7 +199,7 @@ func (spec *envSpec) mayInherit(v variable, report *envReport) bool {
 		return false
 	}
 	switch {
-	case v.name == "KZ_SESSION":
+	case v.name == sessionVariable:
 		return false
 	case isProxyVariable(v.name):
 		return spec.KeepProxy

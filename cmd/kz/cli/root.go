@@ -64,8 +64,7 @@ func newRootCmd(a *app) *cobra.Command {
 
 // execute runs one command line. An error from before the command's own code began is
 // one in what was typed, so it counts as misuse.
-func (a *app) execute(ctx context.Context, args []string) error {
-	root := newRootCmd(a)
+func execute(ctx context.Context, root *cobra.Command, args []string) error {
 	started := false
 	markStart(root, &started)
 	root.SetArgs(args)
@@ -103,6 +102,12 @@ func group(c *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 		}
 		return unknownCommand(c, args[0])
 	}
+	c.SetFlagErrorFunc(func(at *cobra.Command, err error) error {
+		if at.HasSubCommands() && at.Flags().NArg() > 0 { // the flags of a command that is none
+			return unknownCommand(at, at.Flags().Arg(0))
+		}
+		return err
+	})
 	return c
 }
 

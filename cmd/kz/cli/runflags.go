@@ -108,19 +108,19 @@ const proxyExample = `  kz proxy --env-file kz.env --ca-dir ./ca --client-ca-dir
   docker run --network host --env-file kz.env -v ./ca:/kz:ro agent`
 
 // proxyCommand is `kz proxy` with what it does left open.
-func proxyCommand(a *app, serve func(ctx context.Context, f proxyFlags) error) *cobra.Command {
+func proxyCommand(serve func(ctx context.Context, f proxyFlags) error) *cobra.Command {
 	f := proxyFlags{LogLevel: slog.LevelInfo}
 	c := &cobra.Command{
 		Use:     "proxy",
 		Short:   "Swap masks for containers and other sandboxes, until stopped",
 		Example: proxyExample,
 		Args:    arguments(),
-		RunE: a.outsideOnly(func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			if f.Authority != "" && f.Authority != "installed" {
 				return misuse("`--authority installed` uses the CA of `kz ca install`", "unknown authority %q", f.Authority)
 			}
 			return serve(c.Context(), f)
-		}),
+		},
 	}
 	fs := c.Flags()
 	configFlags(c, &f.Config, &f.Env)
