@@ -1,0 +1,112 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// ResolveAll makes sure that the named secrets have a value, as Get would, all
+// at the same time; nil names every secret. Those of one BatchResolver are
+// fetched together. Every failure is in the error, joined, each an *Error with
+// its Secret, in the order of names.
+func (c *Cache) ResolveAll(ctx context.Context, names []string) error {
+	if names == nil {
+		names = c.names
+	}
+	var due []*entry
+	flights := map[*entry]*flight{}
+	errs := make([]error, len(names))
+	var waiting sync.WaitGroup
+	for i, name := range names {
+		e := c.entries[name]
+		if e == nil {
+			errs[i] = unknown(name)
+			continue
+		}
+		got, f, first := c.look(e)
+		if f == nil {
+			errs[i] = got.err
+			continue
+		}
+		if first {
+			due = append(due, e)
+			flights[e] = f
+		}
+		waiting.Go(func() { _, errs[i] = c.wait(ctx, e, f) })
+	}
+	go c.depart(due, flights)
+	waiting.Wait()
+	return errors.Join(errs...)
+}
+
+// depart makes the calls for the entries, batched where their stores can, and no
+// more than the limit at the same time.
+func (c *Cache) depart(due []*entry, flights map[*entry]*flight) {
+	var calls errgroup.Group
+	calls.SetLimit(c.opt.Limit)
+	for _, group := range byResolver(due) {
+		batch, ok := group[0].src.Resolver.(BatchResolver)
+		if ok && len(group) > 1 {
+			calls.Go(func() error { c.flyTogether(batch, group, flights); return nil })
+			continue
+		}
+		for _, e := range group {
+			calls.Go(func() error { c.fly(e, flights[e]); return nil })
+		}
+	}
+	calls.Wait()
+}
+
+// flyTogether is fly for several secrets of one store.
+func (c *Cache) flyTogether(store BatchResolver, group []*entry, flights map[*entry]*flight) {
+	began := c.opt.Now()
+	refs := make([]Ref, len(group))
+	for i, e := range group {
+		refs[i] = e.src.Ref
+	}
+	// The store bounds each call. Here it is only kept from never returning: one
+	// batch call, then at worst every secret by itself.
+	rounds := 1 + (len(group)+DefaultLimit-1)/DefaultLimit
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rounds)*c.opt.Timeout)
+	defer cancel()
+	landed := make(chan []Outcome, 1)
+	go func() { landed <- store.ResolveBatch(ctx, refs) }()
+	var outs []Outcome
+	select {
+	case outs = <-landed:
+	case <-ctx.Done():
+	}
+	for i, e := range group {
+		out := Outcome{Err: Transport(context.DeadlineExceeded)}
+		if i < len(outs) {
+			out = outs[i]
+		}
+		c.land(e, flights[e], out, began)
+	}
+}
+
+// byResolver groups entries that share a resolver, in their order.
+func byResolver(entries []*entry) [][]*entry {
+	var groups [][]*entry
+next:
+	for _, e := range entries {
+		for i, g := range groups {
+			if same(g[0].src.Resolver, e.src.Resolver) {
+				groups[i] = append(g, e)
+				continue next
+			}
+		}
+		groups = append(groups, []*entry{e})
+	}
+	return groups
+}
+
+// same compares two resolvers; those that cannot be compared are never the same.
+func same(a, b Resolver) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
