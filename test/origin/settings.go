@@ -1,0 +1,73 @@
+package origin
+
+import (
+	"maps"
+	"sync"
+	"time"
+)
+
+// settings are what tests change while the origin runs.
+type settings struct {
+	mu       sync.Mutex
+	values   map[string][]byte
+	user     string
+	password string
+	bearer   string
+	scripts  map[string]Script
+	failures map[string]int
+}
+
+func (s *settings) init() {
+	s.values = map[string][]byte{}
+	s.scripts = maps.Clone(scripts)
+	s.failures = map[string]int{}
+}
+
+// SetValue stores what handlers insert where a request says value=NAME.
+func (o *Origin) SetValue(name string, value []byte) {
+	o.settings.mu.Lock()
+	defer o.settings.mu.Unlock()
+	o.settings.values[name] = value
+}
+
+// SetBasic sets the credentials that /basic and git.test ask for. An empty user
+// lets any user in; an empty password, nobody.
+func (o *Origin) SetBasic(user, password string) {
+	o.settings.mu.Lock()
+	defer o.settings.mu.Unlock()
+	o.settings.user, o.settings.password = user, password
+}
+
+// SetBearer sets the token that /bearer asks for.
+func (o *Origin) SetBearer(token string) {
+	o.settings.mu.Lock()
+	defer o.settings.mu.Unlock()
+	o.settings.bearer = token
+}
+
+// Script is what the raw listener answers, byte for byte.
+type Script struct {
+	Answer []byte        // sent once the request's head has been read
+	Pause  time.Duration // before each Split and before the end
+	Split  int           // send in writes of this many bytes; 0: one write
+	End    End           // how the connection ends afterwards
+}
+
+// End is a way to end a connection.
+type End string
+
+// The ways a connection ends.
+const (
+	EndKeep  End = "keep"  // stays open: the next request gets its script too
+	EndClose End = "close" // close_notify, then FIN: an orderly end
+	EndFIN   End = "fin"   // FIN without close_notify: TLS truncation
+	EndRST   End = "rst"   // RST
+)
+
+// SetRaw makes the raw listener answer requests for /NAME with s. Several are
+// there from the start; see raw.go.
+func (o *Origin) SetRaw(name string, s Script) {
+	o.settings.mu.Lock()
+	defer o.settings.mu.Unlock()
+	o.settings.scripts[name] = s
+}
