@@ -1,3 +1,60 @@
 package cli
 
-var testPrograms = map[string]func(){}
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+// testPrograms are the processes of the tests, by the name they are run under.
+// Those of one system add themselves to platformPrograms.
+var testPrograms = merge(platformPrograms, map[string]func(){
+	"kz-child": childProgram,
+	"kz-guard": guardProgram,
+})
+
+func merge(maps ...map[string]func()) map[string]func() {
+	all := make(map[string]func())
+	for _, m := range maps {
+		for name, f := range m {
+			all[name] = f
+		}
+	}
+	return all
+}
+
+// childProgram is kz as far as starting and supervising goes: kz-child PROGRAM ARG…
+// KZ_TEST_SEALED closes inherited descriptors, KZ_TEST_SESSION marks a session.
+func childProgram() {
+	a := newApp()
+	p, err := harden()
+	if err == nil && a.getenv("KZ_TEST_SESSION") != "" {
+		err = p.markSession()
+	}
+	code := 0
+	if err == nil {
+		code, err = runChild(context.Background(), childSpec{
+			Argv:      os.Args[1:],
+			Env:       a.environ,
+			Stdin:     os.Stdin,
+			Stdout:    os.Stdout,
+			Stderr:    os.Stderr,
+			CoreLimit: p.coreLimit,
+			Sealed:    a.getenv("KZ_TEST_SEALED") != "",
+		})
+	}
+	if err != nil {
+		a.ui.Error(err)
+		os.Exit(exitCode(err))
+	}
+	os.Exit(code)
+}
+
+// guardProgram asks whether it runs inside a session.
+func guardProgram() {
+	if err := newApp().outsideSession("kz put"); err != nil {
+		fmt.Println("refused")
+		os.Exit(exitCode(err))
+	}
+	fmt.Println("allowed")
+}

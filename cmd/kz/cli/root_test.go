@@ -10,12 +10,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// withRoot is a command line of one command.
+func withRoot(c *cobra.Command) *cobra.Command {
+	return group(&cobra.Command{Use: "kz", SilenceErrors: true, SilenceUsage: true}, c)
+}
+
 // parseRun runs `kz run` up to the point where it would act.
 func parseRun(t *testing.T, args ...string) (f runFlags, argv []string, code int, stderr string) {
 	t.Helper()
 	a, _, errs := testApp()
-	root := group(&cobra.Command{Use: "kz", SilenceErrors: true, SilenceUsage: true})
-	root.AddCommand(runCommand(a, func(_ context.Context, got runFlags, rest []string) error {
+	root := withRoot(runCommand(a, func(_ context.Context, got runFlags, rest []string) error {
 		f, argv = got, rest
 		return nil
 	}))
@@ -83,8 +87,7 @@ func TestRunMisuse(t *testing.T) {
 
 func TestAnErrorOfTheCommandItselfIsNotMisuse(t *testing.T) {
 	t.Parallel()
-	root := &cobra.Command{Use: "kz", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(&cobra.Command{Use: "fall", RunE: func(*cobra.Command, []string) error { return context.DeadlineExceeded }})
+	root := withRoot(&cobra.Command{Use: "fall", RunE: func(*cobra.Command, []string) error { return context.DeadlineExceeded }})
 	err := execute(background(), root, []string{"fall"})
 	if got := exitCode(err); got != exitFailure {
 		t.Errorf("exit code %d, want %d", got, exitFailure)
@@ -95,8 +98,7 @@ func TestProxyFlags(t *testing.T) {
 	t.Parallel()
 	a, _, errs := testApp()
 	var got proxyFlags
-	root := &cobra.Command{Use: "kz", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(proxyCommand(func(_ context.Context, f proxyFlags) error { got = f; return nil }))
+	root := withRoot(proxyCommand(func(_ context.Context, f proxyFlags) error { got = f; return nil }))
 	err := execute(background(), root, strings.Fields("proxy --listen 0.0.0.0:8080 --advertise gw --authority installed"))
 	want := proxyFlags{Listen: "0.0.0.0:8080", Advertise: "gw", Authority: "installed", LogLevel: slog.LevelInfo}
 	if err != nil || got != want {

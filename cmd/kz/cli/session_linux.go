@@ -16,7 +16,7 @@ func (p process) markSession() error {
 	if p.name == nil {
 		return nil
 	}
-	_, err := p.name.WriteAt([]byte(sessionName), 0)
+	_, err := p.name.WriteString(sessionName) // a file without positions
 	return err
 }
 
