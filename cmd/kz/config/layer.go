@@ -62,8 +62,12 @@ func (r *reader) layers(root *node) (always layer, sections []section) {
 			inner = append(inner, f)
 		default:
 			hint := ""
-			if f.value.kind == textKind && nearest(f.key, topKeys) == "" {
+			switch {
+			case nearest(f.key, topKeys) != "":
+			case f.value.kind == textKind:
 				hint = noValues
+			case slices.ContainsFunc([]string{"backend", "secret_id", "ref"}, f.value.has):
+				hint = "a secret stands under secrets"
 			}
 			r.hint(f.pos, hint, "unknown key %s%s", shown(f.key), didYouMean(f.key, topKeys))
 		}

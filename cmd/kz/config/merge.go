@@ -80,12 +80,8 @@ func overlaySecret(base, over, backends *node) *node {
 // storeType is the type of the backend that a secret names; "" when it names none.
 func storeType(secret, backends *node) string {
 	if p := secret.get("provider"); p != nil {
-		for _, known := range providers {
-			if known.name == p.text {
-				return p.text
-			}
-		}
-		return ""
+		known, _, _ := providerByName(p.text)
+		return known.kind
 	}
 	b := secret.get("backend")
 	if b == nil {

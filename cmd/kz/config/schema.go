@@ -50,7 +50,7 @@ func Types() []Type {
 				{Key: "endpoint", Label: "Endpoint", Type: "url", Help: "a private endpoint in place of the region's"},
 				{Key: "auth", Label: "Authentication", Type: "enum", Values: []string{"default"}, Help: "the SDK chain: environment, shared files, SSO, instance, ECS, EKS"},
 			}, kinds...),
-			references: []string{"version_stage", "version_id"},
+			references: []string{"kind", "version_stage", "version_id"},
 			later:      []string{"access_key_id", "secret_access_key", "role_arn", "session_name", "external_id"},
 		},
 		{
@@ -64,7 +64,7 @@ func Types() []Type {
 				{Key: "token", Label: "Token", Type: "string", Sensitive: true, Help: "VAULT_TOKEN, then ~/.vault-token, when left out"},
 				{Key: "auth", Label: "Authentication", Type: "enum", Values: []string{"token"}, Help: "how to log in"},
 			}, kinds...),
-			references: []string{"version", "mount"},
+			references: []string{"kind", "version", "mount"},
 			later:      []string{"role_id", "secret_id", "wrapped_secret_id", "auth_mount", "role", "jwt_path"},
 		},
 		{
@@ -115,18 +115,43 @@ func (t Type) keys() []string {
 // laterTypes are types that the schema knows and this version does not have.
 var laterTypes = []string{"age", "aws_ssm", "aws_sts", "azure_key_vault", "exec", "gcp_secret_manager", "keychain", "local", "onepassword"}
 
-// providers says which backend each `provider` and each scheme of its `ref` stands for.
-var providers = []struct {
+// provider is what the `provider` of a shorthand stands for.
+type provider struct {
 	name    string
-	schemes map[string]string // scheme -> type, of this version or later
-}{
-	{"aws", map[string]string{"sm": AWSSecretsManager, "ssm": "aws_ssm", "sts": "aws_sts"}},
-	{"vault", map[string]string{"vault": HashicorpVault, "kv": HashicorpVault}},
-	{"env_file", map[string]string{"file": EnvFile}},
-	{"env", map[string]string{"env": Env}},
-	{"gcp", map[string]string{"sm": "gcp_secret_manager"}},
-	{"azure", map[string]string{"kv": "azure_key_vault"}},
-	{"onepassword", map[string]string{"op": "onepassword"}},
+	kind    string            // the type of its backend
+	schemes map[string]string // scheme of `ref` -> type, of this version or later
+}
+
+var providers = []provider{
+	{"aws", AWSSecretsManager, map[string]string{"sm": AWSSecretsManager, "ssm": "aws_ssm", "sts": "aws_sts"}},
+	{"vault", HashicorpVault, map[string]string{"vault": HashicorpVault, "kv": HashicorpVault}},
+	{"env_file", EnvFile, map[string]string{"file": EnvFile}},
+	{"env", Env, map[string]string{"env": Env}},
+	{"gcp", "gcp_secret_manager", nil},
+	{"azure", "azure_key_vault", nil},
+	{"onepassword", "onepassword", nil},
+	{"keychain", "keychain", nil},
+}
+
+// providerByName gives the provider if it is known; inVersion is false for those of a later version.
+func providerByName(name string) (p provider, known, inVersion bool) {
+	for _, p := range providers {
+		if p.name == name {
+			return p, true, p.schemes != nil
+		}
+	}
+	return provider{}, false, false
+}
+
+// providerNames lists the providers of this version.
+func providerNames() []string {
+	var names []string
+	for _, p := range providers {
+		if p.schemes != nil {
+			names = append(names, p.name)
+		}
+	}
+	return names
 }
 
 // defaultTemplate names a secret that gives kind, where its backend gives no template.

@@ -65,6 +65,9 @@ var services = []struct{ prefix, host string }{
 	{"NOTION_", "api.notion.com"}, {"TELNYX_", "api.telnyx.com"}, {"ELEVENLABS_", "api.elevenlabs.io"},
 }
 
+// exampleHost stands for a service that is not known.
+const exampleHost = "api.example.com"
+
 // suggestedHost is what to write under hosts for a variable: a guess for a person to check, never a binding.
 func suggestedHost(variable string) string {
 	v := strings.ToUpper(variable)
@@ -73,5 +76,5 @@ func suggestedHost(variable string) string {
 			return s.host
 		}
 	}
-	return "api.example.com"
+	return exampleHost
 }

@@ -14,6 +14,13 @@ type reader struct {
 	dirs   map[string]string // directory of each file, by the name in its positions
 	home   string
 	labels map[string]string // entry name -> variable, of the entries seen so far
+	// unknown holds the places of unknown keys that were reported: merged with other files, the same key may call for
+	// other words.
+	unknown map[Pos]bool
+}
+
+func newReader(home string) *reader {
+	return &reader{dirs: map[string]string{}, home: home, labels: map[string]string{}, unknown: map[Pos]bool{}}
 }
 
 // kind is the value of key when it is there and of kind k.
@@ -176,9 +183,10 @@ func (r *reader) absolute(path string, said Pos) string {
 // known reports each key of t that is not among keys. what names the table: "a secret".
 func (r *reader) known(t *node, what string, keys []string, synonyms map[string]string) {
 	for _, f := range t.fields {
-		if slices.Contains(keys, f.key) {
+		if slices.Contains(keys, f.key) || r.unknown[f.pos] {
 			continue
 		}
+		r.unknown[f.pos] = true
 		if s, ok := synonyms[f.key]; ok {
 			r.add(f.pos, "unknown key %s in %s; %s", shown(f.key), what, s)
 			continue

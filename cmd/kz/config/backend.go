@@ -1,0 +1,152 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// backend reads one backend. A table that is only a part of one, because other files complete it, is not asked for what
+// is missing.
+func (r *reader) backend(f *field, whole bool) (Backend, bool) {
+	b := Backend{Name: f.key, Pos: f.pos, Settings: make(map[string]Setting)}
+	t := f.value
+	if t.kind != tableKind {
+		r.add(t.pos, "the backend %s takes %s, not %s", shown(f.key), tableKind, t.kind)
+		return b, false
+	}
+	if !isBackendName(f.key) {
+		r.add(f.pos, "the name of a backend is made of letters, digits, -, _ and .")
+		return b, false
+	}
+	if !t.has("type") {
+		if whole {
+			r.hint(f.pos, "write type"+assign(f.pos)+"one of "+strings.Join(typeNames(), ", "), "the backend %s has no type", shown(f.key))
+			return b, false
+		}
+		r.known(t, "a backend", allSettings(), nil)
+		return b, false
+	}
+	typ, ok := r.backendType(t)
+	if !ok {
+		return b, false
+	}
+	b.Type, b.Dir = typ.Name, r.dirs[t.field("type").pos.File]
+	later := make(map[string]string)
+	for _, k := range typ.later {
+		later[k] = "it belongs to a way to log in that is not in this version"
+	}
+	r.known(t, "a backend of type "+typ.Name, typ.keys(), later)
+	for _, s := range typ.Settings {
+		if v, ok := r.setting(t, s); ok {
+			b.Settings[s.Key] = v
+		} else if s.Required && whole && !t.has(s.Key) {
+			r.add(f.pos, "the backend %s has no %s", shown(f.key), s.Key)
+		}
+	}
+	return b, true
+}
+
+func isBackendName(s string) bool {
+	for _, c := range s {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", c) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+func allSettings() []string {
+	var keys []string
+	for _, t := range types {
+		keys = append(append(keys, t.keys()...), t.later...)
+	}
+	return keys
+}
+
+func (r *reader) backendType(t *node) (Type, bool) {
+	v := r.text(t, "type")
+	if v == nil {
+		return Type{}, false
+	}
+	if typ, ok := typeByName(v.text); ok {
+		return typ, true
+	}
+	hint := "the types are " + strings.Join(typeNames(), ", ")
+	if slices.Contains(laterTypes, v.text) {
+		r.hint(v.pos, hint, "backend type %q is not in this version", v.text)
+		return Type{}, false
+	}
+	r.hint(v.pos, hint, "unknown backend type%s", didYouMean(v.text, append(typeNames(), laterTypes...)))
+	return Type{}, false
+}
+
+// laterAuth are ways to log in that the schema knows and this version does not have.
+var laterAuth = []string{"static", "role", "irsa", "approle", "kubernetes"}
+
+func (r *reader) setting(t *node, s SettingType) (Setting, bool) {
+	f := t.field(s.Key)
+	if f == nil {
+		return Setting{}, false
+	}
+	out := Setting{Pos: f.value.pos}
+	switch {
+	case s.Sensitive:
+		out.Secret = r.chained(f)
+		return out, out.Secret != ""
+	case s.Type == "path":
+		out.Value = r.path(t, s.Key)
+	case s.Type == "url":
+		out.Value = r.url(t, s.Key)
+	case s.Type == "enum":
+		if f.value.kind == textKind && slices.Contains(laterAuth, f.value.text) {
+			r.add(f.value.pos, "%s %q is not in this version", s.Key, f.value.text)
+			return out, false
+		}
+		out.Value = r.oneOf(t, s.Key, s.Values...)
+	default:
+		v := r.string(t, s.Key)
+		if v != "" && s.Key == "region" && strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			// A region becomes part of the endpoint's host.
+			r.hint(f.value.pos, `as in "us-east-1"`, "%s is not the name of a region", shown(s.Key))
+			v = ""
+		}
+		out.Value = v
+	}
+	return out, out.Value != ""
+}
+
+// chained is the name of the secret that supplies a sensitive setting, { secret = "NAME" }.
+func (r *reader) chained(f *field) string {
+	if f.value.kind != tableKind {
+		r.hint(f.value.pos, f.key+assign(f.pos)+`{ secret`+assign(f.pos)+`"NAME" }, where NAME is another secret`,
+			"%s never stands in the file: it is named as another secret", shown(f.key))
+		return ""
+	}
+	r.known(f.value, shown(f.key), []string{"secret"}, nil)
+	if !f.value.has("secret") {
+		r.add(f.value.pos, "%s names no secret", shown(f.key))
+		return ""
+	}
+	return r.string(f.value, "secret")
+}
+
+// url is an http or https URL that leads to a server and carries no credentials.
+func (r *reader) url(t *node, key string) string {
+	v := r.text(t, key)
+	if v == nil {
+		return ""
+	}
+	u, err := url.Parse(v.text)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
+		r.hint(v.pos, `as in "https://vault.example.com:8200"`, "%s is not an http or https URL", shown(key))
+	case u.User != nil:
+		r.add(v.pos, "%s holds a user or a password, which never stand in the file", shown(key))
+	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		r.add(v.pos, "%s has a query or a fragment, which it may not have", shown(key))
+	default:
+		return v.text
+	}
+	return ""
+}

@@ -1,0 +1,190 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// The names of files.
+const (
+	baseName  = ".keyzero"
+	localName = ".keyzero.local"
+)
+
+var extensions = []string{".toml", ".yaml", ".yml"}
+
+// found is a file to be read.
+type found struct {
+	path  string // absolute
+	shown string // as a person sees it
+	class class
+}
+
+type class uint8
+
+const (
+	discovered class = iota // in a workspace
+	named                   // by --config
+	owned                   // the user's own file
+)
+
+// find lists the files to read, the lowest layer first.
+func find(o Options, dir string) ([]found, error) {
+	var files []found
+	if p := userFile(o.Getenv); p != "" {
+		if _, err := os.Lstat(p); err == nil {
+			files = append(files, found{p, p, owned})
+		}
+	}
+	if o.File != "" {
+		p := o.File
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(dir, p)
+		}
+		return append(files, found{p, o.File, named}), nil
+	}
+	home, _ := filepath.EvalSymlinks(homeDir(o.Getenv))
+	for at := dir; ; at = filepath.Dir(at) {
+		base, err := one(at, baseName)
+		if err != nil {
+			return nil, err
+		}
+		if base != "" {
+			files = append(files, found{base, shorten(base, dir), discovered})
+			local, err := one(at, localName)
+			if err != nil {
+				return nil, err
+			}
+			if local != "" {
+				files = append(files, found{local, shorten(local, dir), discovered})
+			}
+			return files, nil
+		}
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil || at == home || at == filepath.Dir(at) {
+			return files, nil
+		}
+	}
+}
+
+// one is the file in dir of that name, whatever its extension; more than one is an error, as they would contradict.
+func one(dir, name string) (string, error) {
+	var there string
+	for _, ext := range extensions {
+		p := filepath.Join(dir, name+ext)
+		if _, err := os.Lstat(p); err != nil {
+			continue
+		}
+		if there != "" {
+			return "", Problems{{Pos: Pos{File: p}, Message: "there is also " + filepath.Base(there) + " in the same directory", Hint: "keep one of them"}}
+		}
+		there = p
+	}
+	return there, nil
+}
+
+func shorten(path, dir string) string {
+	if rel, err := filepath.Rel(dir, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return path
+}
+
+func homeDir(getenv func(string) string) string {
+	for _, name := range []string{"HOME", "USERPROFILE"} {
+		if h := getenv(name); filepath.IsAbs(h) {
+			return filepath.Clean(h)
+		}
+	}
+	return ""
+}
+
+// userFile is $XDG_CONFIG_HOME/keyzero/config.toml; "" when there is no home directory. A relative $XDG_CONFIG_HOME is
+// ignored, as its specification says.
+func userFile(getenv func(string) string) string {
+	base := getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(base) {
+		h := homeDir(getenv)
+		if h == "" {
+			return ""
+		}
+		base = filepath.Join(h, ".config")
+	}
+	return filepath.Join(base, "keyzero", "config.toml")
+}
+
+// read opens a file once. What is hashed is what is parsed: nothing reads the file again.
+func (f found) read() ([]byte, Source, *Problem) {
+	bad := func(format string) ([]byte, Source, *Problem) {
+		return nil, Source{}, &Problem{Pos: Pos{File: f.shown}, Message: format}
+	}
+	real, err := filepath.EvalSymlinks(f.path)
+	if err != nil {
+		return bad("reading the file: " + because(err))
+	}
+	flags := os.O_RDONLY
+	if f.class != named {
+		flags |= nonBlocking // a pipe put there must not hang kz
+	}
+	file, err := os.OpenFile(real, flags, 0)
+	if err != nil {
+		return bad("reading the file: " + because(err))
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return bad("reading the file: " + because(err))
+	}
+	if info.IsDir() || f.class != named && !info.Mode().IsRegular() {
+		return bad("this is not a regular file")
+	}
+	if f.class == owned {
+		// Nobody has to approve this file, so nobody else may be able to write it.
+		if info.Mode().Perm()&0o002 != 0 && checksModes {
+			return bad("anyone may write this file, so its backends cannot be trusted; chmod 600 it")
+		}
+		if !ownedByUser(info) {
+			return bad("this file belongs to another user")
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return bad("reading the file: " + because(err))
+	}
+	if len(data) > maxFile {
+		return bad("the file is larger than 1 MiB")
+	}
+	sum := sha256.Sum256(data)
+	return data, Source{Path: f.path, RealPath: real, SHA256: hex.EncodeToString(sum[:]), Discovered: f.class == discovered}, nil
+}
+
+// because is the reason of a failed file operation, without the path, which the position has.
+func because(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// parse reads the format that the file's name says.
+func (f found) parse(data []byte) (*node, *Problem) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) {
+		return nil, &Problem{Pos: Pos{File: f.shown}, Message: "the file is not UTF-8 text"}
+	}
+	switch strings.ToLower(filepath.Ext(f.shown)) {
+	case ".toml":
+		return parseTOML(f.shown, data)
+	case ".yaml", ".yml", ".json":
+		return parseYAML(f.shown, data)
+	}
+	return nil, &Problem{Pos: Pos{File: f.shown}, Message: "the name ends in none of .toml, .yaml and .yml, so its format is unknown"}
+}
