@@ -30,7 +30,9 @@ func (l *locator) locate(e *entry, s *Secret) (ok bool) {
 		return false
 	}
 	typ, _ := typeByName(b.Type)
-	l.fitting(t, typ)
+	if !l.fits(t, typ) {
+		return false
+	}
 	if id = l.id(t, id, b); id == nil {
 		id = &node{}
 	}
@@ -42,8 +44,8 @@ func (l *locator) locate(e *entry, s *Secret) (ok bool) {
 	}
 	switch {
 	case s.Ref.ID != "" || slices.ContainsFunc(idKeys, t.has):
-	case b.Type == EnvFile && given:
-		// The one field that a dotenv file has is its key.
+	case (b.Type == EnvFile || b.Type == Env) && given:
+		// The fields of a dotenv file are its keys, those of an environment its variables.
 		s.Ref.ID, s.Ref.Field = f, ""
 	case b.Type == EnvFile || b.Type == Env:
 		s.Ref.ID = s.Name
@@ -158,13 +160,16 @@ func (l *locator) field(t *node, ref *node) (field string, given bool) {
 	return f.text, true
 }
 
-// fitting reports keys that mean nothing in a backend of this type.
-func (l *locator) fitting(t *node, typ Type) {
+// fits reports keys that mean nothing in a backend of this type.
+func (l *locator) fits(t *node, typ Type) bool {
+	ok := true
 	for _, key := range append([]string{"kind"}, storeKeys...) {
 		if f := t.field(key); f != nil && !slices.Contains(typ.references, key) {
 			l.add(f.pos, "%s means nothing for a backend of type %s", shown(key), typ.Name)
+			ok = false
 		}
 	}
+	return ok
 }
 
 // shorthand reads { provider = "aws", ref = "sm://prod/key#field" }. Its backend is the configured one of the provider's
@@ -261,7 +266,7 @@ func (l *locator) expand(t *node, s Secret) []Secret {
 			c := s
 			c.Name, c.Pos, c.Ref.Field = s.Name+"_"+snake(v.text), v.pos, v.text
 			c.Plain = key == "plain_fields"
-			if !isVariable(c.Name) {
+			if snake(v.text) == "" || !isVariable(c.Name) {
 				l.add(v.pos, "%s holds what does not make the name of a variable", shown(key))
 				continue
 			}

@@ -93,10 +93,11 @@ func hostOfURL(s string, parse func(string) (policy.HostPattern, error)) string 
 	return p.String()
 }
 
-// reason is why policy refused a value, without the value.
+// reason is why policy refused a value, without the value. The reasons are constant texts, in which a short value, "*"
+// or "query", may well occur; that a longer one does not is made sure of.
 func reason(err error, value string) string {
 	inner := errors.Unwrap(err)
-	if inner == nil || strings.Contains(inner.Error(), value) {
+	if inner == nil || len(value) >= 8 && strings.Contains(inner.Error(), value) {
 		return "it cannot be understood"
 	}
 	return inner.Error()
@@ -140,8 +141,8 @@ func (r *reader) mask(t *node) string {
 	switch {
 	case !found || strings.Contains(after, maskHole):
 		r.hint(v.pos, `as in "sk_live_{mask}"`, `"mask" must hold {mask} exactly once`)
-	case strings.ContainsFunc(around, unfit):
-		r.add(v.pos, `"mask" may hold letters, digits and plain punctuation beside {mask}`)
+	case strings.ContainsFunc(around, unfit) || strings.Contains(around, "kz_masked_"):
+		r.add(v.pos, `"mask" may hold letters, digits and plain punctuation beside {mask}, and no mask`)
 	case len(around) > maxMask:
 		r.add(v.pos, `"mask" is longer than %d bytes`, maxMask)
 	default:

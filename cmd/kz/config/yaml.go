@@ -102,7 +102,7 @@ func (r *yamlReader) value(n ast.Node, depth int) (*node, *Problem) {
 }
 
 func (r *yamlReader) convert(n ast.Node, depth int) (*node, *Problem) {
-	out := &node{pos: r.at(n.GetToken()), kind: otherKind}
+	out := &node{pos: r.start(n), kind: otherKind}
 	switch n := n.(type) {
 	case *ast.MappingNode:
 		return r.table(out.pos, n.Values, depth)
@@ -214,6 +214,19 @@ func (r *yamlReader) table(pos Pos, values []*ast.MappingValueNode, depth int) (
 	return t, nil
 }
 
+// start is the place of a value's first character. The token of a mapping in block style is its first colon.
+func (r *yamlReader) start(n ast.Node) Pos {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return r.start(n.Values[0])
+		}
+	case *ast.MappingValueNode:
+		return r.at(n.Key.GetToken())
+	}
+	return r.at(n.GetToken())
+}
+
 func (r *yamlReader) at(t *token.Token) Pos {
 	if t == nil || t.Position == nil {
 		return Pos{File: r.file}
@@ -223,7 +236,7 @@ func (r *yamlReader) at(t *token.Token) Pos {
 
 func (r *yamlReader) problem(n ast.Node, format string, args ...any) *Problem {
 	var ps problems
-	ps.add(r.at(n.GetToken()), format, args...)
+	ps.add(r.start(n), format, args...)
 	return &ps.list[0]
 }
 
