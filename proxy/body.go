@@ -1,0 +1,406 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"kz/masking/fields"
+	"kz/proxy/audit"
+	"kz/proxy/policy"
+)
+
+// maxHeld is the longest body that is read whole before anything is sent (1 MiB, the contract's number).
+const maxHeld = 1 << 20
+
+// requestBody is what becomes of the body of one request.
+type requestBody struct {
+	x        *exchange
+	ctx      context.Context
+	format   fields.Format
+	boundary string
+	coding   []string
+	edit     bool // a swap may stand in it
+
+	mu    sync.Mutex
+	seen  map[string]int // masks found in it
+	swaps map[string]int // of those, put in
+	notes []audit.Withheld
+	ref   *refusal
+}
+
+// prepareBody plans the body of r. A body that may be swapped and is at most maxHeld long is read here, so that a refusal
+// comes before anything is sent; a longer one is edited while it is sent.
+func (x *exchange) prepareBody(r *http.Request) *refusal {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil
+	}
+	b := &requestBody{x: x, ctx: r.Context(), seen: map[string]int{}, swaps: map[string]int{}}
+	x.body = b
+	b.format, b.boundary = bodyFormat(r.Header["Content-Type"])
+	known := false
+	b.coding, known = codings(r.Header["Content-Encoding"])
+	places := x.scope.Body
+	b.edit = known && (places.Any || places.Selects() && b.format != 0)
+	if !known && !places.IsZero() {
+		b.notes = append(b.notes, audit.Withheld{Place: "body", Reason: "the body's coding is not known, so it was not read"})
+	}
+	src := r.Body
+	hold := r.ContentLength > 0 && r.ContentLength <= maxHeld || r.ContentLength < 0 && b.format != 0
+	if digests := presentDigests(r.Header); b.edit && len(digests) > 0 && r.ContentLength > maxHeld {
+		// Whether a swap will happen is not known before the digest has gone.
+		b.edit = false
+		b.notes = append(b.notes, audit.Withheld{Place: "body", Reason: "a swap in this long body would make " + strings.Join(digests, ", ") + " wrong"})
+	}
+	if !b.edit {
+		if known && len(b.coding) == 0 {
+			r.Body = &sentBody{r: x.p.opts.Table.Scan(src, b.found), src: src, x: x}
+		} else {
+			r.Body = &sentBody{r: src, src: src, x: x}
+		}
+		return nil
+	}
+	var head []byte
+	if hold {
+		var whole bool
+		var err error
+		head, whole, err = readUpTo(src, maxHeld, r.ContentLength)
+		if err != nil {
+			x.abort(err)
+			panic(http.ErrAbortHandler)
+		}
+		if whole {
+			return b.held(r, head)
+		}
+	}
+	r.ContentLength = -1
+	r.Header.Del("Content-Length")
+	if len(presentDigests(r.Header)) > 0 {
+		return b.digestRefusal(r.Header)
+	}
+	edited, err := b.pipeline(io.MultiReader(bytes.NewReader(head), src))
+	if err != nil {
+		return b.internal(err)
+	}
+	r.Body = &sentBody{r: edited, src: multiCloser{edited, src}, x: x}
+	return nil
+}
+
+// held edits a whole body. One that is not changed is sent as it came.
+func (b *requestBody) held(r *http.Request, original []byte) *refusal {
+	edited, err := b.pipeline(bytes.NewReader(original))
+	if err != nil {
+		return b.internal(err)
+	}
+	result, err := io.ReadAll(edited)
+	_ = edited.Close()
+	if ref := b.refusal(); ref != nil {
+		return ref
+	}
+	if err != nil && len(b.coding) == 0 {
+		return b.internal(err)
+	}
+	if err != nil || len(b.swaps) == 0 { // a body that does not decode is not ours to judge
+		result = original
+	}
+	if len(b.swaps) > 0 {
+		if ref := b.digestRefusal(r.Header); ref != nil {
+			return ref
+		}
+	}
+	if len(r.Trailer) == 0 {
+		r.ContentLength = int64(len(result))
+		r.Header.Del("Content-Length")
+		r.TransferEncoding = nil
+	}
+	src := r.Body
+	r.Body = &sentBody{r: bytes.NewReader(result), src: src, x: b.x}
+	r.GetBody = func() (io.ReadCloser, error) {
+		b.x.out.n.Store(0)
+		return &sentBody{r: bytes.NewReader(result), src: http.NoBody, x: b.x}, nil
+	}
+	return nil
+}
+
+// pipeline decodes src, edits it and encodes it again.
+func (b *requestBody) pipeline(src io.Reader) (io.ReadCloser, error) {
+	var close multiCloser
+	r := src
+	if len(b.coding) > 0 {
+		d := decode(r, b.coding)
+		close = append(close, d)
+		r = d
+	}
+	t, places := b.x.p.opts.Table, b.x.scope.Body
+	r = t.Scan(r, b.found)
+	if b.format != 0 && places.Selects() {
+		sel, err := fields.NewSelector(fields.Selection{Names: places.Names, Pointers: places.Pointers, Credential: places.Credential})
+		if err != nil {
+			return nil, err
+		}
+		r, err = fields.NewReader(r, fields.Options{Format: b.format, Boundary: b.boundary, Selector: sel, Edit: b.editField, Marked: b.marked, OnLong: b.long})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if places.Any {
+		r = t.Reader(r, b.anywhere)
+	}
+	r = &errorWatch{r: r, b: b}
+	if len(b.coding) > 0 {
+		e := encode(r, b.coding)
+		close = append(close, e)
+		r = e
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{r, close}, nil
+}
+
+// editField judges the masks of one selected field.
+func (b *requestBody) editField(f fields.Field, value []byte) ([]byte, bool, error) {
+	t := b.x.p.opts.Table
+	hit, ok := t.Next(value, 0)
+	if !ok {
+		return nil, false, nil
+	}
+	var out []byte
+	last := 0
+	for ; ok; hit, ok = t.Next(value, hit.End) {
+		d := b.x.scope.Judge(hit.Name, policy.Site{Kind: policy.InField, Name: f.Name, Pointer: f.Pointer, Top: f.Top,
+			Credential: fields.IsCredential(f.Name), Whole: hit.Start == 0 && hit.End == len(value)})
+		if d.Verdict != policy.Swap || d.Place.Kind == policy.BodyAny {
+			continue
+		}
+		v, ref := b.x.p.value(b.ctx, hit.Name, b.x.scope.Authority)
+		if ref != nil {
+			return nil, false, b.refuse(ref)
+		}
+		out = append(append(out, value[last:hit.Start]...), v...)
+		last = hit.End
+		b.swapped(hit.Name, d.Place)
+	}
+	if last == 0 {
+		return nil, false, nil
+	}
+	return append(out, value[last:]...), true, nil
+}
+
+// anywhere gives the value for a mask under body:*, encoded for the body's format.
+func (b *requestBody) anywhere(name string) ([]byte, bool) {
+	d := b.x.scope.Judge(name, policy.Site{Kind: policy.InBody})
+	if d.Verdict != policy.Swap || b.refusal() != nil {
+		return nil, false
+	}
+	v, ref := b.x.p.value(b.ctx, name, b.x.scope.Authority)
+	if ref != nil {
+		_ = b.refuse(ref)
+		return nil, false
+	}
+	if b.format == fields.JSON && !utf8.ValidString(v) {
+		ref := unfit("a JSON body: it is not UTF-8")
+		ref.Secret, ref.Host = name, b.x.scope.Authority.String()
+		_ = b.refuse(ref)
+		return nil, false
+	}
+	b.swapped(name, d.Place)
+	switch b.format {
+	case fields.JSON:
+		return jsonString(v), true
+	case fields.Form:
+		return []byte(url.QueryEscape(v)), true
+	}
+	return []byte(v), true
+}
+
+func (b *requestBody) marked(value []byte) bool {
+	_, ok := b.x.p.opts.Table.Next(value, 0)
+	return ok
+}
+
+func (b *requestBody) found(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen[name]++
+}
+
+func (b *requestBody) long(f fields.Field) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.notes = append(b.notes, audit.Withheld{Place: "body:" + f.Name, Reason: "the field is longer than 1 MiB, so it was not read"})
+}
+
+func (b *requestBody) swapped(name string, place policy.Place) {
+	b.mu.Lock()
+	first := b.swaps[name] == 0
+	b.swaps[name]++
+	b.mu.Unlock()
+	if first {
+		b.x.didSwap(name, place.String())
+	}
+}
+
+func (b *requestBody) refuse(ref *refusal) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ref == nil {
+		b.ref = ref
+	}
+	return ref
+}
+
+// refusal is why the body, and with it the request, is refused; nil when it is not.
+func (b *requestBody) refusal() *refusal {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ref
+}
+
+func (b *requestBody) internal(error) *refusal {
+	host := b.x.scope.Authority.String()
+	return &refusal{Code: policy.RequestInvalid, Host: host, Message: "the body of the request to " + host + " could not be read", Hint: "send the request again"}
+}
+
+// withheld lists the masks that were left in the body.
+func (b *requestBody) withheld() []audit.Withheld {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := append([]audit.Withheld(nil), b.notes...)
+	for name, n := range b.seen {
+		if n > b.swaps[name] {
+			d := b.x.scope.Judge(name, policy.Site{Kind: policy.InBody})
+			reason := d.Reason
+			if reason == "" {
+				reason = "it stood where it could not be swapped"
+			}
+			out = append(out, audit.Withheld{Secret: name, Place: "body", Reason: reason})
+		}
+	}
+	return out
+}
+
+// digestHeaders hold a digest of, or a signature over, the body. A swap makes them wrong.
+var digestHeaders = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "X-Amz-Content-Sha256", "X-Goog-Hash",
+	"Signature-Input", "X-Hub-Signature", "X-Hub-Signature-256"}
+
+func presentDigests(h http.Header) []string {
+	var found []string
+	for _, name := range digestHeaders {
+		if v := h.Get(name); v != "" && v != "UNSIGNED-PAYLOAD" {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+func (b *requestBody) digestRefusal(h http.Header) *refusal {
+	found := presentDigests(h)
+	if len(found) == 0 {
+		return nil
+	}
+	host := b.x.scope.Authority.String()
+	return &refusal{Code: codeSignatureUnsupported, Host: host, Hint: "send the request without " + strings.Join(found, ", "),
+		Message: "request to " + host + ": a swap in the body would make " + strings.Join(found, ", ") + " wrong"}
+}
+
+// errorWatch turns the errors of the editors into refusals.
+type errorWatch struct {
+	r io.Reader
+	b *requestBody
+}
+
+func (w *errorWatch) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if ref := w.b.refusal(); ref != nil {
+		return 0, ref
+	}
+	var ambiguous *fields.AmbiguousError
+	var unencodable *fields.UnencodableError
+	switch {
+	case errors.As(err, &ambiguous):
+		return 0, w.b.refuse(w.b.x.ambiguous("", "the body's field "+ambiguous.Field.String()+" occurs more than once"))
+	case errors.As(err, &unencodable):
+		ref := unfit("the body's field " + unencodable.Field.String())
+		ref.Host = w.b.x.scope.Authority.String()
+		return 0, w.b.refuse(ref)
+	}
+	return n, err
+}
+
+// bodyFormat is the format of a body that can be edited; 0 for any other.
+func bodyFormat(contentType []string) (fields.Format, string) {
+	if len(contentType) != 1 {
+		return 0, ""
+	}
+	media, params, err := mime.ParseMediaType(contentType[0])
+	if err != nil {
+		return 0, ""
+	}
+	switch {
+	case media == "application/json", media == "text/json":
+		return fields.JSON, ""
+	case media == "application/x-www-form-urlencoded":
+		return fields.Form, ""
+	case media == "multipart/form-data" && params["boundary"] != "":
+		return fields.Multipart, params["boundary"]
+	// Envelopes of Connect are not JSON, though they end like it (connectrpc.com, "Streaming RPCs").
+	case strings.HasSuffix(media, "+json") && !strings.HasPrefix(media, "application/connect") && !strings.HasPrefix(media, "application/grpc"):
+		return fields.JSON, ""
+	}
+	return 0, ""
+}
+
+// readUpTo reads at most limit bytes. whole reports that r ended within them.
+func readUpTo(r io.Reader, limit int64, length int64) (b []byte, whole bool, err error) {
+	if length >= 0 && length <= limit {
+		b = make([]byte, length)
+		n, err := io.ReadFull(r, b)
+		if err != nil {
+			return b[:n], false, err
+		}
+		// The framing's end, with its trailers, stands behind the last byte.
+		if _, err := io.ReadFull(r, make([]byte, 1)); err != io.EOF {
+			return b, false, err
+		}
+		return b, true, nil
+	}
+	var buf bytes.Buffer
+	_, err = io.CopyN(&buf, r, limit+1)
+	if err == io.EOF {
+		return buf.Bytes(), true, nil
+	}
+	return buf.Bytes(), false, err
+}
+
+// sentBody is what the transport sends: it counts, and closes the client's body.
+type sentBody struct {
+	r   io.Reader
+	src io.Closer
+	x   *exchange
+}
+
+func (s *sentBody) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.x.out.add(n)
+	return n, err
+}
+
+func (s *sentBody) Close() error { return s.src.Close() }
+
+type multiCloser []io.Closer
+
+func (m multiCloser) Close() error {
+	var errs []error
+	for _, c := range m {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}

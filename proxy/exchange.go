@@ -1,0 +1,284 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/elazarl/goproxy"
+
+	"kz/proxy/audit"
+	"kz/proxy/policy"
+)
+
+// exchange is one request and its answer, from the first byte to the audit line.
+type exchange struct {
+	p     *Proxy
+	id    string
+	start time.Time
+	scope *policy.Scope
+	scrub *scrubbers
+	w     *responseWriter
+	event audit.Event
+
+	// refused is kz's own answer. Once it is set nothing goes upstream.
+	refused *refusal
+	edits   []edit
+	body    *requestBody
+	out     counter
+	in      counter
+	conn    net.Conn // the upstream's
+	http11  bool     // the client understands informational answers
+
+	mu       sync.Mutex // guards what follows: early hints and a body that is still being sent run beside the handler
+	ended    bool
+	aborted  error // set when the answer cannot be completed
+	swapped  []audit.Swapped
+	withheld []audit.Withheld
+	scrubbed []audit.Scrubbed
+}
+
+type exchangeKey struct{}
+
+// begin notes what the audit says of r, whatever becomes of it.
+func (x *exchange) begin(r *http.Request, a policy.Authority) {
+	x.event = audit.Event{Time: x.start.UTC(), Request: x.id, Kind: audit.Request, Method: r.Method, Host: x.p.redact(a.Host), Port: int(a.Port),
+		Path: redactPath(x.p.opts.Table, r.URL)}
+}
+
+// serve runs r through goproxy: onRequest, the transport, onResponse, and back to w.
+func (x *exchange) serve(w http.ResponseWriter, r *http.Request, scope *policy.Scope, scheme string) {
+	x.scope = scope
+	x.scrub = x.p.scrubbers()
+	x.w = &responseWriter{ResponseWriter: w, x: x, proto: r.ProtoMajor, length: -1}
+	x.http11 = r.ProtoAtLeast(1, 1)
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		// The answer may begin before the request has been read to its end.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
+	r = x.outbound(r, scheme)
+	x.p.goproxy.ServeHTTP(x.w, r)
+	x.w.endUpgraded()
+	x.mu.Lock()
+	aborted := x.aborted
+	x.mu.Unlock()
+	if aborted != nil {
+		// The client must see a broken transfer, never a shorter success.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// outbound is r as goproxy takes it: with the scope's authority for a host, and the path as the client spelled it.
+func (x *exchange) outbound(r *http.Request, scheme string) *http.Request {
+	raw := r.RequestURI
+	if r.URL.IsAbs() {
+		_, raw, _ = strings.Cut(raw, "://")
+		raw = raw[min(len(raw), len(r.URL.Host)):]
+	}
+	u := *r.URL
+	u.Scheme = scheme
+	u.Host = strings.TrimSuffix(x.scope.Authority.String(), map[string]string{"https": ":443", "http": ":80"}[scheme])
+	if path, _, _ := strings.Cut(raw, "?"); strings.HasPrefix(path, "/") && u.EscapedPath() != path {
+		u.Opaque = path
+	}
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	r.URL, r.Host = &u, u.Host
+	return r
+}
+
+// refuse answers w without goproxy.
+func (x *exchange) refuse(w http.ResponseWriter, ref *refusal) {
+	x.refused = ref
+	x.event.Status = ref.status()
+	ref.write(w, x.id)
+}
+
+// finish records the exchange. It is deferred, so that an abort is recorded too.
+func (x *exchange) finish() {
+	x.mu.Lock()
+	x.ended = true
+	e := x.event
+	e.Swapped, e.Withheld, e.Scrubbed = x.swapped, x.withheld, x.scrubbed
+	aborted := x.aborted
+	x.mu.Unlock()
+	if x.body != nil {
+		e.Withheld = append(e.Withheld, x.body.withheld()...)
+	}
+	e.BytesOut, e.BytesIn = x.out.load(), x.in.load()
+	e.DurationMS = milliseconds(time.Since(x.start))
+	switch {
+	case x.refused != nil:
+		e.Kind, e.Code, e.Reason = audit.Refusal, string(x.refused.Code), x.refused.Message
+		e.Swapped = nil
+	case aborted != nil:
+		e.Reason = abortReason(aborted)
+	}
+	x.p.record(e)
+}
+
+func abortReason(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "the client went away"
+	}
+	return "the upstream ended the answer early"
+}
+
+func (x *exchange) abort(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.aborted == nil {
+		x.aborted = err
+	}
+}
+
+func (x *exchange) didSwap(secret, place string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.ended {
+		x.swapped = append(x.swapped, audit.Swapped{Secret: secret, Place: place})
+	}
+}
+
+func (x *exchange) didWithhold(secret, place, reason string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.ended {
+		x.withheld = append(x.withheld, audit.Withheld{Secret: secret, Place: place, Reason: reason})
+	}
+}
+
+// didScrub returns the counter for one part of the answer.
+func (x *exchange) didScrub(where string) func(name string) {
+	return func(name string) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.ended {
+			return
+		}
+		for i := range x.scrubbed {
+			if x.scrubbed[i].Secret == name && x.scrubbed[i].Where == where {
+				x.scrubbed[i].Count++
+				return
+			}
+		}
+		x.scrubbed = append(x.scrubbed, audit.Scrubbed{Secret: name, Where: where, Count: 1})
+	}
+}
+
+// onRequest is goproxy's hook before a request is sent.
+func onRequest(r *http.Request, ctx *goproxy.ProxyCtx) (*http.Request, *http.Response) {
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	ctx.UserData = x
+	ctx.RoundTripper = x
+	if ref := x.prepare(r); ref != nil {
+		x.refused = ref
+		return r, ref.response(r, x.id)
+	}
+	return r, nil
+}
+
+// onResponse is goproxy's hook before an answer is sent on. resp is nil when there is none.
+func onResponse(resp *http.Response, ctx *goproxy.ProxyCtx) *http.Response {
+	x, ok := ctx.UserData.(*exchange)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	if x.refused == nil && resp == nil {
+		x.refused = x.failure(ctx)
+		resp = x.refused.response(ctx.Req, x.id)
+	}
+	if x.refused == nil {
+		if ref := x.receive(resp, ctx.Req); ref != nil {
+			x.refused = ref
+			resp = ref.response(ctx.Req, x.id)
+		}
+	}
+	if x.refused != nil {
+		x.w.length = resp.ContentLength
+	}
+	x.event.Status = resp.StatusCode
+	return resp
+}
+
+// failure turns an error of the transport into an answer.
+func (x *exchange) failure(ctx *goproxy.ProxyCtx) *refusal {
+	if x.body != nil {
+		if ref := x.body.refusal(); ref != nil {
+			return ref
+		}
+	}
+	if ctx.Req.Context().Err() != nil {
+		x.abort(context.Canceled)
+		panic(http.ErrAbortHandler)
+	}
+	return x.p.dialRefusal(ctx.Error, x.scope.Authority)
+}
+
+// dialRefusal says why an upstream could not be used. The error's own text may quote the upstream and goes nowhere.
+func (p *Proxy) dialRefusal(err error, a policy.Authority) *refusal {
+	var addr *addressError
+	var verify *verifyError
+	var ref *refusal
+	var timeout net.Error
+	switch {
+	case errors.As(err, &ref):
+		return ref
+	case errors.As(err, &addr):
+		r := &refusal{Code: codePrivateAddress, Host: a.String(), Message: a.String() + " is not dialled: " + addr.Error()}
+		switch {
+		case addr.own:
+			r.Hint = "a proxy is not reached through itself"
+		case addr.class == policy.Metadata:
+			r.Hint = "metadata services are never reached through kz"
+		default:
+			r.Hint = `if it is meant, add its network to allow_private in [egress], as in allow_private = ["10.1.0.0/16"]`
+		}
+		return r
+	case errors.As(err, &verify):
+		return &refusal{Code: codeUpstreamUnverified, Host: a.String(), Message: a.String() + " could not prove its name with a trusted certificate; nothing was sent",
+			Hint: "if its authority is a private one, name its file in [egress]: upstream_ca = \"roots.pem\""}
+	case errors.As(err, &timeout) && timeout.Timeout() && !isDial(err):
+		return &refusal{Code: codeUpstreamTimeout, Host: a.String(), Message: a.String() + " did not answer in time", Hint: "try again later"}
+	}
+	return &refusal{Code: codeUpstreamUnreachable, Host: a.String(), Message: "no connection to " + a.String() + " could be made or kept",
+		Hint: "check the host's name and port, and that it can be reached from this machine"}
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// RoundTrip implements goproxy.RoundTripper: it picks the pool and watches for early hints.
+func (x *exchange) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Response, error) {
+	tr := x.p.transports.h1
+	if x.w.proto == 2 {
+		tr = x.p.transports.h2
+	}
+	hints := 0
+	trace := &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { x.conn = info.Conn },
+		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			if hints++; hints > maxInformational {
+				return errors.New("too many informational answers")
+			}
+			if code == http.StatusEarlyHints {
+				x.w.earlyHints(http.Header(header))
+			}
+			return nil
+		},
+	}
+	return tr.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+}
+
+// maxInformational is how many 1xx answers one request may have; net/http's own limit is 5 where nobody looks at them.
+const maxInformational = 16

@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"kz/ca"
+	"kz/proxy/audit"
+	"kz/proxy/policy"
+)
+
+// interceptConn is the client's side of an intercepted tunnel, under its TLS. Its authority is fixed for its life.
+type interceptConn struct {
+	net.Conn
+	scope *policy.Scope
+	// differs is set when the client's TLS named another host than its CONNECT.
+	differs bool
+}
+
+type tunnelKey struct{}
+
+// withTunnel puts the scope of a connection into the context of its requests.
+func withTunnel(ctx context.Context, c net.Conn) context.Context {
+	if tc, ok := c.(*tls.Conn); ok {
+		if ic, ok := tc.NetConn().(*interceptConn); ok {
+			return context.WithValue(ctx, tunnelKey{}, ic.scope)
+		}
+	}
+	return ctx
+}
+
+// clientTLS is the one configuration for all clients, so that their sessions can be resumed.
+func clientTLS(minter *ca.Minter) *tls.Config {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return minter.Leaf(hello.Conn.(*interceptConn).scope.Authority.Host)
+	}
+	// Without a certificate the handshake ends with unrecognized_name. A resumed session never asks for one, so that
+	// tickets are off as well.
+	unrecognized := &tls.Config{MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true}
+	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		ic := hello.Conn.(*interceptConn)
+		if hello.ServerName == "" || hello.ServerName == ic.scope.Authority.Host {
+			return nil, nil
+		}
+		if a, err := policy.ParseAuthority(hello.ServerName, ic.scope.Authority.Port); err == nil && a == ic.scope.Authority {
+			return nil, nil
+		}
+		ic.differs = true
+		return unrecognized, nil
+	}
+	return cfg
+}
+
+// intercept ends the client's TLS as a and hands the connection to the inner server.
+func (p *Proxy) intercept(client net.Conn, a policy.Authority) {
+	start := time.Now()
+	ic := &interceptConn{Conn: client, scope: p.opts.Policy.Scope(a)}
+	conn := tls.Server(ic, p.tlsConfig)
+	err := client.SetDeadline(start.Add(handshakeTimeout))
+	if err == nil {
+		_, err = io.WriteString(client, established)
+	}
+	if err == nil {
+		err = conn.Handshake()
+	}
+	if err == nil {
+		err = client.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = client.Close()
+		p.recordHandshake(ic, a, start, err)
+		return
+	}
+	if !p.intercepts.hand(conn) {
+		_ = conn.Close()
+	}
+}
+
+// recordHandshake records a client that could not be served: it named another host, did not speak TLS, or does not
+// trust the authority.
+func (p *Proxy) recordHandshake(ic *interceptConn, a policy.Authority, start time.Time, err error) {
+	e := audit.Event{Time: start.UTC(), Request: p.nextRequest(), Kind: audit.Refusal, Method: http.MethodConnect, Host: p.redact(a.Host), Port: int(a.Port),
+		DurationMS: milliseconds(time.Since(start))}
+	var alert tls.AlertError
+	var record tls.RecordHeaderError
+	switch {
+	case ic.differs:
+		e.Code, e.Reason = string(codeAuthorityMismatch), "the TLS server name differs from the CONNECT host"
+	case errors.As(err, &record):
+		e.Code, e.Reason = string(policy.RequestInvalid), "the client did not speak TLS inside the tunnel"
+	case errors.As(err, &alert) || isRemoteAlert(err):
+		e.Reason = "the client ended the TLS handshake; it may not trust the authority of kz"
+	default:
+		e.Reason = "the TLS handshake with the client did not complete"
+	}
+	p.record(e)
+}
+
+// isRemoteAlert reports whether err is an alert that the peer sent.
+func isRemoteAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
+
+// handover is a net.Listener whose connections come from hand.
+type handover struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newHandover() *handover {
+	return &handover{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// hand gives conn to Accept. It reports false once the listener is closed.
+func (h *handover) hand(conn net.Conn) bool {
+	select {
+	case h.conns <- conn:
+		return true
+	case <-h.closed:
+		return false
+	}
+}
+
+// Accept implements net.Listener.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *handover) Close() error { h.once.Do(func() { close(h.closed) }); return nil }
+
+// Addr implements net.Listener.
+func (h *handover) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// serveInner is one request inside an intercepted tunnel.
+func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
+	scope, ok := r.Context().Value(tunnelKey{}).(*policy.Scope)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	a := scope.Authority
+	x := &exchange{p: p, id: p.nextRequest(), start: time.Now()}
+	defer x.finish()
+	x.begin(r, a)
+	if !sameAuthority(r, a) {
+		x.refuse(w, &refusal{Code: codeAuthorityMismatch, Message: "the request names another host than its tunnel, " + a.String(), Host: a.String(),
+			Hint: "open a tunnel to the host that is meant", close: true})
+		return
+	}
+	if refusedMethod(r.Method) {
+		x.refuse(w, methodRefusal(r.Method, a))
+		return
+	}
+	if ref := p.auditable(a); ref != nil {
+		x.refuse(w, ref)
+		return
+	}
+	x.serve(w, r, scope, "https")
+}
+
+// sameAuthority reports whether everything in r that names a host names a.
+func sameAuthority(r *http.Request, a policy.Authority) bool {
+	if r.URL.User != nil {
+		return false
+	}
+	if r.URL.IsAbs() && (r.URL.Scheme != "https" || !a.Matches(r.URL.Host, 443)) {
+		return false
+	}
+	if r.URL.Opaque != "" || r.URL.Host != "" && !r.URL.IsAbs() {
+		return false
+	}
+	return a.Matches(r.Host, 443)
+}

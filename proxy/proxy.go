@@ -1,0 +1,201 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/elazarl/goproxy"
+
+	"kz/ca"
+	"kz/proxy/audit"
+	"kz/proxy/policy"
+)
+
+// Limits of the connections from clients.
+const (
+	headerTimeout   = 10 * time.Second
+	idleTimeout     = 120 * time.Second
+	maxHeaderBytes  = 64 << 10
+	maxHTTP2Streams = 250
+)
+
+// Proxy is the edge for one session. Its methods are safe for concurrent use.
+type Proxy struct {
+	opts       Options
+	log        *slog.Logger
+	goproxy    *goproxy.ProxyHttpServer
+	front      *http.Server
+	inner      *http.Server
+	intercepts *handover // intercepted connections on their way to inner
+	tlsConfig  *tls.Config
+	transports transports
+	dialer     *dialer
+	values     values
+	tunnels    tunnels
+	requests   atomic.Uint64
+	own        sync.Map // netip.AddrPort of this proxy's listeners
+}
+
+// New checks o and makes a Proxy; every problem is reported at once. Serve starts it.
+func New(o Options) (*Proxy, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = defaultMaxConns
+	}
+	if o.Roots == nil {
+		o.Roots = x509.SystemCertPool
+	}
+	p := &Proxy{opts: o, log: o.Log}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	minter, err := ca.NewMinter(o.Authority, ca.MinterOptions{})
+	if err != nil {
+		return nil, err
+	}
+	p.tlsConfig = clientTLS(minter)
+	p.dialer = &dialer{
+		pins: o.Resolve, allowPrivate: o.AllowPrivate, via: o.UpstreamProxy, own: p.isOwn,
+		roots: sync.OnceValues(o.Roots), sessions: tls.NewLRUClientSessionCache(1024),
+	}
+	p.transports = newTransports(p.dialer)
+	p.goproxy = p.newGoproxy()
+	p.intercepts = newHandover()
+	p.front = p.newServer(http.HandlerFunc(p.serveFront))
+	p.inner = p.newServer(http.HandlerFunc(p.serveInner))
+	p.inner.ConnContext = withTunnel
+	return p, nil
+}
+
+func (p *Proxy) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: log.New(io.Discard, "", 0), // net/http's lines quote what the peer sent
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxHTTP2Streams},
+	}
+}
+
+// newGoproxy sets every default of goproxy that is not ours: a public CA key, proxies from the environment, a transport
+// that does not verify, and a log that quotes URLs.
+func (p *Proxy) newGoproxy() *goproxy.ProxyHttpServer {
+	g := goproxy.NewProxyHttpServer()
+	g.Logger = log.New(io.Discard, "", 0)
+	g.Verbose = false
+	g.Tr = p.transports.h1
+	g.ConnectDial = nil
+	g.ConnectDialWithReq = nil
+	g.ConnectionErrHandler = nil
+	g.CertStore = nil
+	g.AllowHTTP2 = false
+	g.KeepHeader = false
+	g.KeepAcceptEncoding = true
+	g.PreventCanonicalization = false
+	g.NonproxyHandler = http.HandlerFunc(p.refuseDirect)
+	g.OnRequest().HandleConnectFunc(p.connect)
+	g.OnRequest().DoFunc(onRequest)
+	g.OnResponse().DoFunc(onResponse)
+	return g
+}
+
+// Serve answers on l until Shutdown or Close, then returns nil. It may be called for several listeners.
+func (p *Proxy) Serve(l net.Listener) error {
+	if ap, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
+		p.own.Store(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), true)
+	}
+	go func() { _ = p.inner.Serve(p.intercepts) }()
+	err := p.front.Serve(newLimitListener(l, p.opts.MaxConns))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// isOwn reports whether dialling a would reach this proxy itself.
+func (p *Proxy) isOwn(a netip.AddrPort) bool {
+	if p.opts.Own != nil && p.opts.Own(a) {
+		return true
+	}
+	own := false
+	p.own.Range(func(k, _ any) bool {
+		l := k.(netip.AddrPort)
+		own = l.Port() == a.Port() && (l.Addr() == a.Addr() || l.Addr().IsUnspecified() && isLocal(a.Addr()))
+		return !own
+	})
+	return own
+}
+
+func isLocal(a netip.Addr) bool {
+	if a.IsLoopback() || a.IsUnspecified() {
+		return true
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return true
+	}
+	for _, ia := range addrs {
+		if pfx, err := netip.ParsePrefix(ia.String()); err == nil && pfx.Addr().Unmap() == a {
+			return true
+		}
+	}
+	return false
+}
+
+// Shutdown stops taking connections and waits until what is in flight has ended or ctx is done; then it closes.
+func (p *Proxy) Shutdown(ctx context.Context) error {
+	err := errors.Join(p.front.Shutdown(ctx), p.inner.Shutdown(ctx), p.tunnels.wait(ctx))
+	return errors.Join(err, p.Close())
+}
+
+// Close ends every connection at once.
+func (p *Proxy) Close() error {
+	err := errors.Join(p.front.Close(), p.inner.Close(), p.intercepts.Close())
+	p.tunnels.closeAll()
+	p.transports.close()
+	return err
+}
+
+// nextRequest is the id of one request: the session's first characters and a number.
+func (p *Proxy) nextRequest() string {
+	return p.opts.Session[:min(8, len(p.opts.Session))] + "-" + strconv.FormatUint(p.requests.Add(1), 10)
+}
+
+// record writes one event. A failure shows in the sink's Err, which is asked before each request.
+func (p *Proxy) record(e audit.Event) {
+	e.Session = p.opts.Session
+	if err := p.opts.Audit.Write(e); err != nil {
+		p.log.Error("writing_audit", "error", err)
+	}
+}
+
+// auditable refuses work that could not be recorded.
+func (p *Proxy) auditable(a policy.Authority) *refusal {
+	if p.opts.Audit.Err() == nil {
+		return nil
+	}
+	return &refusal{Code: codeAuditUnavailable, Message: "the audit file cannot be written, so no request is let through", Host: a.String(),
+		Hint: "check the disk and the permissions of the audit file, then start again"}
+}
+
+// NewCredential is not a method: it makes the password of a session, 256 random bits in hex.
+func NewCredential(random io.Reader) (string, error) {
+	b := make([]byte, 32)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(b), nil
+}

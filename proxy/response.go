@@ -1,0 +1,271 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+
+	"kz/masking"
+)
+
+var errCut = errors.New("proxy: the upstream ended the connection without saying so")
+
+// goneHeaders are of the upstream's connection, or would lead the client round the proxy.
+var goneHeaders = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Te", "Transfer-Encoding", "Upgrade", "Alt-Svc"}
+
+// digestAnswers are digests of a body. They go when the body was changed or may be (RFC 9530, RFC 1864).
+var digestAnswers = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Digest"}
+
+// receive scrubs the head of an answer and wraps its body. A refusal takes the answer's place.
+func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
+	host := x.scope.Authority.String()
+	upgraded := resp.StatusCode == http.StatusSwitchingProtocols
+	if upgraded && (!isUpgrade(resp.Header) || !isUpgrade(r.Header)) {
+		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " switched to a protocol that was not asked for", Hint: "only WebSocket can be spoken over an upgraded connection"}
+	}
+	if resp.StatusCode == http.StatusPartialContent && !x.scope.Ranges {
+		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " sent a part of the answer, which was not asked for; parts cannot be scrubbed",
+			Hint: "ranges = true under a secret of this host lets parts pass"}
+	}
+	names, known := codings(resp.Header["Content-Encoding"])
+	if !known && len(x.edits)+x.bodySwaps() > 0 {
+		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " answered in a coding that cannot be scrubbed",
+			Hint: "ask for gzip, deflate, br, zstd or identity"}
+	}
+	x.rejected(resp, r)
+	for _, name := range goneHeaders {
+		delete(resp.Header, name)
+	}
+	scrubHeader(x.scrub, resp.Header, x.didScrub("header"))
+	scrubHeader(x.scrub, resp.Trailer, x.didScrub("trailer"))
+	if upgraded {
+		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+		delete(resp.Header, "Sec-Websocket-Extensions")
+		return x.receiveUpgraded(resp)
+	}
+	if !known {
+		names = nil
+	}
+	x.receiveBody(resp, r, names)
+	return nil
+}
+
+func (x *exchange) bodySwaps() int {
+	if x.body == nil {
+		return 0
+	}
+	x.body.mu.Lock()
+	defer x.body.mu.Unlock()
+	return len(x.body.swaps)
+}
+
+// rejected tells the cache about a 401 to a request that carried secrets.
+func (x *exchange) rejected(resp *http.Response, r *http.Request) {
+	if resp.StatusCode != http.StatusUnauthorized || x.p.opts.Rejected == nil {
+		return
+	}
+	x.mu.Lock()
+	var names []string
+	for _, s := range x.swapped {
+		names = append(names, s.Secret)
+	}
+	x.mu.Unlock()
+	if len(names) > 0 {
+		x.p.opts.Rejected(r.Context(), names)
+	}
+}
+
+// scrubHeader takes values out of h in place. A header whose name holds one is dropped.
+func scrubHeader(s *scrubbers, h http.Header, on func(string)) {
+	for name, vs := range h {
+		if !ordinaryHeaders[name] && s.inName(name) {
+			delete(h, name)
+			continue
+		}
+		for i, v := range vs {
+			vs[i] = s.String(v, on)
+		}
+	}
+}
+
+// ordinaryHeaders are the names that are not looked into: no value is spelled like them.
+var ordinaryHeaders = map[string]bool{
+	"Accept-Ranges": true, "Access-Control-Allow-Origin": true, "Age": true, "Cache-Control": true, "Content-Disposition": true,
+	"Content-Encoding": true, "Content-Language": true, "Content-Length": true, "Content-Security-Policy": true, "Content-Type": true,
+	"Date": true, "Etag": true, "Expires": true, "Grpc-Message": true, "Grpc-Status": true, "Last-Modified": true, "Link": true,
+	"Location": true, "Pragma": true, "Referrer-Policy": true, "Server": true, "Set-Cookie": true, "Strict-Transport-Security": true,
+	"Trailer": true, "Vary": true, "Via": true, "Www-Authenticate": true, "X-Content-Type-Options": true, "X-Frame-Options": true,
+	"X-Request-Id": true,
+}
+
+// bodiless reports whether an answer ends with its head (RFC 9112, section 6.3).
+func bodiless(resp *http.Response, r *http.Request) bool {
+	return r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
+}
+
+// receiveBody decodes and scrubs. Bodies of at most maxHeld are held and sent with their exact length; longer ones of
+// known length keep it, with fillers; the rest streams with masks.
+func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []string) {
+	length := resp.ContentLength
+	if bodiless(resp, r) {
+		if len(names) > 0 {
+			delete(resp.Header, "Content-Encoding")
+			delete(resp.Header, "Content-Length")
+		}
+		return
+	}
+	if length == 0 && len(resp.Trailer) == 0 {
+		return
+	}
+	src := &upstreamBody{x: x, resp: resp, r: resp.Body}
+	plain := io.Reader(src)
+	closers := multiCloser{resp.Body}
+	if len(names) > 0 {
+		d := decode(src, names)
+		plain = d
+		closers = multiCloser{d, resp.Body}
+		delete(resp.Header, "Content-Encoding")
+	}
+	hold := length > 0 && length <= maxHeld && len(resp.Trailer) == 0
+	if hold {
+		limit := length
+		if len(names) > 0 {
+			limit = -1
+		}
+		head, whole, err := readUpTo(plain, maxHeld, limit)
+		if err == nil && whole {
+			x.hold(resp, head, closers)
+			return
+		}
+		plain = &resumed{head: head, err: err, rest: plain}
+	}
+	dropDigests(resp.Header)
+	mode := masking.Restore
+	if length >= 0 && len(names) == 0 {
+		mode = masking.Fill
+		x.w.length = length
+	}
+	x.w.stream = true
+	resp.Body = &scrubbedBody{r: x.scrub.Reader(plain, mode, x.didScrub("body")), x: x, resp: resp, close: closers}
+}
+
+// hold sends a body that was read whole.
+func (x *exchange) hold(resp *http.Response, body []byte, close io.Closer) {
+	scrubbed := x.scrub.Bytes(body, x.didScrub("body"))
+	if len(scrubbed) != len(body) || len(body) > 0 && &scrubbed[0] != &body[0] {
+		dropDigests(resp.Header)
+	}
+	x.w.length = int64(len(scrubbed))
+	scrubHeader(x.scrub, resp.Trailer, x.didScrub("trailer"))
+	resp.Body = struct {
+		*bytes.Reader
+		io.Closer
+	}{bytes.NewReader(scrubbed), close}
+}
+
+func dropDigests(h http.Header) {
+	for _, name := range digestAnswers {
+		delete(h, name)
+	}
+}
+
+// resumed is a reader of which the head was read ahead, perhaps up to an error.
+type resumed struct {
+	head []byte
+	err  error
+	rest io.Reader
+}
+
+func (r *resumed) Read(p []byte) (int, error) {
+	if len(r.head) > 0 {
+		n := copy(p, r.head)
+		r.head = r.head[n:]
+		return n, nil
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	return r.rest.Read(p)
+}
+
+// upstreamBody counts, and tells a body that was cut short from one that ended.
+type upstreamBody struct {
+	x    *exchange
+	resp *http.Response
+	r    io.Reader
+}
+
+func (b *upstreamBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.x.in.add(n)
+	if err == io.EOF && b.resp.ProtoMajor == 1 && b.resp.ContentLength < 0 && len(b.resp.TransferEncoding) == 0 && wasCut(b.x.conn) {
+		return n, errCut
+	}
+	return n, err
+}
+
+// scrubbedBody is the body that goproxy copies to the client. It notes an early end, and scrubs the trailers once they
+// have come.
+type scrubbedBody struct {
+	r     io.Reader
+	x     *exchange
+	resp  *http.Response
+	close io.Closer
+}
+
+func (b *scrubbedBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil {
+		b.end(err)
+	}
+	return n, err
+}
+
+// WriteTo implements io.WriterTo.
+func (b *scrubbedBody) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.Copy(w, b.r)
+	if err != nil {
+		b.end(err)
+	} else {
+		b.end(io.EOF)
+	}
+	return n, err
+}
+
+func (b *scrubbedBody) end(err error) {
+	if err != io.EOF {
+		b.x.abort(err)
+		return
+	}
+	scrubHeader(b.x.scrub, b.resp.Trailer, b.x.didScrub("trailer"))
+}
+
+func (b *scrubbedBody) Close() error { return b.close.Close() }
+
+// receiveUpgraded scrubs what comes out of a WebSocket. Fillers keep the frames' lengths right.
+func (x *exchange) receiveUpgraded(resp *http.Response) *refusal {
+	rw, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		host := x.scope.Authority.String()
+		return &refusal{Code: codeUpstreamUnreachable, Host: host, Message: host + " ended the connection while upgrading it", Hint: "try again"}
+	}
+	in := &countedReader{rw, &x.in}
+	resp.Body = &upgraded{Reader: x.scrub.Reader(in, masking.Fill, x.didScrub("frame")), w: rw, x: x}
+	return nil
+}
+
+// upgraded is the upstream's side of a WebSocket.
+type upgraded struct {
+	io.Reader
+	w io.ReadWriteCloser
+	x *exchange
+}
+
+func (u *upgraded) Write(p []byte) (int, error) {
+	n, err := u.w.Write(p)
+	u.x.out.add(n)
+	return n, err
+}
+
+func (u *upgraded) Close() error { return u.w.Close() }

@@ -1,0 +1,69 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"kz/proxy/policy"
+)
+
+// Limits of the connections to upstreams. Their sources: the pool and the idle time are what keeps 256 clients on warm
+// connections without holding them for ever; 30 minutes is the longest that known APIs think before their first byte.
+const (
+	idlePerHost           = 256
+	upstreamIdleTimeout   = 90 * time.Second
+	responseHeaderTimeout = 30 * time.Minute
+	maxResponseHeader     = 256 << 10
+	expectContinueTimeout = time.Second
+)
+
+// transports are the two pools: HTTP/1.1 for clients that speak it, and one that prefers h2, for clients that do.
+type transports struct{ h1, h2 *http.Transport }
+
+func newTransports(d *dialer) transports {
+	var h1, h2 http.Protocols
+	h1.SetHTTP1(true)
+	h2.SetHTTP1(true)
+	h2.SetHTTP2(true)
+	return transports{
+		h1: newTransport(d, &h1, []string{"http/1.1"}),
+		h2: newTransport(d, &h2, []string{"h2", "http/1.1"}),
+	}
+}
+
+func newTransport(d *dialer, protocols *http.Protocols, alpn []string) *http.Transport {
+	return &http.Transport{
+		Proxy:     nil, // the environment has no say in where secrets go
+		Protocols: protocols,
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			a, err := policy.ParseAuthority(addr, 0)
+			if err != nil {
+				return nil, err
+			}
+			return d.dial(ctx, a)
+		},
+		DialTLSContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			a, err := policy.ParseAuthority(addr, 0)
+			if err != nil {
+				return nil, err
+			}
+			return d.dialTLS(ctx, a, alpn)
+		},
+		MaxIdleConns:           4 * idlePerHost,
+		MaxIdleConnsPerHost:    idlePerHost,
+		IdleConnTimeout:        upstreamIdleTimeout,
+		ResponseHeaderTimeout:  responseHeaderTimeout,
+		ExpectContinueTimeout:  expectContinueTimeout,
+		MaxResponseHeaderBytes: maxResponseHeader,
+		DisableCompression:     true, // codings are the client's to ask for and the scrubber's to undo
+		WriteBufferSize:        16 << 10,
+		ReadBufferSize:         16 << 10,
+	}
+}
+
+func (t transports) close() {
+	t.h1.CloseIdleConnections()
+	t.h2.CloseIdleConnections()
+}

@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"kz/proxy/audit"
+	"kz/proxy/policy"
+)
+
+const established = "HTTP/1.1 200 Connection established\r\n\r\n"
+
+// tunnel copies bytes between client and upstream, unread, until both directions have ended, and records it.
+func (p *Proxy) tunnel(client, upstream net.Conn, a policy.Authority, id string, start time.Time, reason string) {
+	var out, in int64
+	done := p.tunnels.add(client, upstream)
+	defer func() {
+		_ = client.Close()
+		_ = upstream.Close()
+		done()
+		p.record(audit.Event{Time: start.UTC(), Request: id, Kind: audit.Tunnel, Method: http.MethodConnect, Host: p.redact(a.Host), Port: int(a.Port),
+			Status: http.StatusOK, BytesOut: out, BytesIn: in, DurationMS: milliseconds(time.Since(start)), Reason: reason})
+	}()
+	if _, err := io.WriteString(client, established); err != nil {
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { out = pipe(upstream, client) })
+	in = pipe(client, upstream)
+	wg.Wait()
+}
+
+// pipe copies until src ends, then half-closes dst, so that each direction can end on its own. When it cannot go on it
+// ends both. Between two TCP connections the kernel moves the bytes.
+func pipe(dst, src net.Conn) int64 {
+	n := int64(0)
+	if rc, ok := src.(*replayConn); ok {
+		m, err := dst.Write(rc.ahead)
+		n += int64(m)
+		if err != nil {
+			_ = src.Close()
+			return n
+		}
+		src = rc.Conn
+	}
+	if rc, ok := dst.(*replayConn); ok {
+		dst = rc.Conn
+	}
+	m, err := io.Copy(bare(dst), bare(src))
+	if err != nil || closeWrite(dst) != nil {
+		_ = dst.Close()
+		_ = src.Close()
+	}
+	return n + m
+}
+
+func closeWrite(c net.Conn) error {
+	if hc, ok := c.(interface{ CloseWrite() error }); ok {
+		return hc.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// tunnels knows the open ones, to end them.
+type tunnels struct {
+	mu   sync.Mutex
+	open map[net.Conn]net.Conn
+	wg   sync.WaitGroup
+}
+
+func (t *tunnels) add(client, upstream net.Conn) (done func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil {
+		t.open = map[net.Conn]net.Conn{}
+	}
+	t.open[client] = upstream
+	t.wg.Add(1)
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.open, client)
+		t.wg.Done()
+	}
+}
+
+func (t *tunnels) wait(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() { t.wg.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *tunnels) closeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for client, upstream := range t.open {
+		_ = client.Close()
+		_ = upstream.Close()
+	}
+}

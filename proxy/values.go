@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"kz/masking"
+	"kz/proxy/policy"
+	"kz/resolver"
+)
+
+// values holds what the scrubber looks for: every value of the session, current and past.
+type values struct {
+	mu       sync.Mutex
+	known    []masking.Value
+	scrubber *scrubbers // nil: to be made anew
+}
+
+// scrubbers find the values of a session in an answer.
+type scrubbers struct {
+	*masking.Scrubber
+	names *masking.Scrubber // lower-cased values, for the names of headers, whose case net/http and h2 change
+}
+
+// inName reports whether a header's name holds a value.
+func (s *scrubbers) inName(name string) bool {
+	if len(name) < masking.MinScrub {
+		return false
+	}
+	var short [64]byte
+	b := short[:0]
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		b = append(b, c)
+	}
+	_, found := s.names.Find(b)
+	return found
+}
+
+// LearnError says why a secret's value cannot be used by this proxy. It never holds the value.
+type LearnError struct {
+	Secret, Reason, Advice string
+}
+
+func (e *LearnError) Error() string { return fmt.Sprintf("%s: %s", e.Secret, e.Reason) }
+
+// Hint says what to do.
+func (e *LearnError) Hint() string { return e.Advice }
+
+// Learn takes note of a value of a secret, so that it is scrubbed from every answer from now on. It is called for each
+// new value before the value can be used. It fails for a value too short to be looked for.
+func (p *Proxy) Learn(name string, s resolver.Secret) error {
+	raw := []byte(s.Reveal())
+	if len(bytes.TrimRight(raw, "\r\n")) < masking.MinScrub {
+		return &LearnError{name, fmt.Sprintf("the value is shorter than %d bytes, too short to be found in an answer", masking.MinScrub),
+			fmt.Sprintf("use a longer value, or write under [secrets.%s]: scrub = false", name)}
+	}
+	if bytes.Contains(raw, []byte(masking.Prefix)) {
+		// An inserted value is never looked at again only if nothing in it looks like a mask.
+		return &LearnError{name, "the value holds what looks like a mask", "check what is stored: a mask may have been saved in place of the value"}
+	}
+	p.values.mu.Lock()
+	defer p.values.mu.Unlock()
+	for _, v := range p.values.known {
+		if v.Name == name && bytes.Equal(v.Bytes, raw) {
+			return nil
+		}
+	}
+	p.values.known = append(p.values.known, masking.Value{Name: name, Mask: p.opts.Table.Token(name), Bytes: raw})
+	p.values.scrubber = nil
+	return nil
+}
+
+// scrubbers are made when they are first needed after Learn.
+func (p *Proxy) scrubbers() *scrubbers {
+	p.values.mu.Lock()
+	defer p.values.mu.Unlock()
+	if p.values.scrubber == nil {
+		folded := make([]masking.Value, len(p.values.known))
+		for i, v := range p.values.known {
+			v.Bytes = bytes.ToLower(v.Bytes)
+			folded[i] = v
+		}
+		all, err := masking.NewScrubber(p.values.known)
+		names, err2 := masking.NewScrubber(folded)
+		if err = errors.Join(err, err2); err != nil {
+			// Learn takes only what NewScrubber takes.
+			panic("proxy: making the scrubber: " + err.Error())
+		}
+		p.values.scrubber = &scrubbers{all, names}
+	}
+	return p.values.scrubber
+}
+
+// Holds reports whether b holds a value of the session in any of the forms that are scrubbed, and of which secret.
+func (p *Proxy) Holds(b []byte) (name string, ok bool) { return p.scrubbers().Find(b) }
+
+// value fetches the value of a secret that policy lets pass.
+func (p *Proxy) value(ctx context.Context, name string, a policy.Authority) (string, *refusal) {
+	s, err := p.opts.Values(ctx, name)
+	if err != nil {
+		p.log.Warn("resolving_secret", "secret", name, "error", err)
+		return "", &refusal{Code: codeSecretUnavailable, Message: "the value of " + name + " could not be had from its store", Secret: name, Host: a.String(),
+			Hint: "run `kz status` outside this session to see why"}
+	}
+	return s.Reveal(), nil
+}

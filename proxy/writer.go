@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+// responseWriter stands between goproxy and net/http: it restores the length that goproxy drops with a changed body, and
+// gives away what is written as soon as the answer is one that streams.
+type responseWriter struct {
+	http.ResponseWriter
+	x      *exchange
+	proto  int   // the client's major version of HTTP
+	length int64 // the body's; -1: not known
+	stream bool  // no length: each piece is given away at once
+
+	upgraded func() // ends a WebSocket
+
+	mu    sync.Mutex // early hints come from the transport's goroutine
+	wrote bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *responseWriter) WriteHeader(status int) {
+	w.mu.Lock()
+	w.wrote = true
+	w.mu.Unlock()
+	h := w.Header()
+	if w.length >= 0 && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified && w.x.event.Method != http.MethodHead {
+		h["Content-Length"] = []string{strconv.FormatInt(w.length, 10)}
+	}
+	w.ResponseWriter.WriteHeader(status)
+	if w.stream {
+		w.Flush()
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (w *responseWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	if err != nil {
+		w.x.abort(err)
+	} else if w.stream {
+		w.Flush()
+	}
+	return n, err
+}
+
+// Flush implements http.Flusher.
+func (w *responseWriter) Flush() {
+	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
+		w.x.abort(err)
+	}
+}
+
+// Hijack implements http.Hijacker, for WebSocket.
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		done := w.x.p.tunnels.add(conn, conn)
+		w.upgraded = func() { _ = conn.Close(); done() }
+	}
+	return conn, rw, err
+}
+
+// endUpgraded closes the client's side of a WebSocket; goproxy leaves it open.
+func (w *responseWriter) endUpgraded() {
+	if w.upgraded != nil {
+		w.upgraded()
+	}
+}
+
+// earlyHints passes a 103 on, scrubbed. It may come while the handler waits, never after.
+func (w *responseWriter) earlyHints(h http.Header) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.wrote || !w.x.http11 {
+		return
+	}
+	h = h.Clone()
+	for _, name := range goneHeaders {
+		delete(h, name)
+	}
+	delete(h, "Content-Length")
+	scrubHeader(w.x.scrub, h, w.x.didScrub("early_hints"))
+	dst := w.Header()
+	for k, vs := range h {
+		dst[k] = vs
+	}
+	w.ResponseWriter.WriteHeader(http.StatusEarlyHints)
+	clear(dst)
+}
