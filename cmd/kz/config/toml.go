@@ -24,7 +24,8 @@ type tomlReader struct {
 	parser  unstable.Parser
 	file    string
 	data    []byte
-	lines   []int // offset of each line's first byte
+	lines   []int                              // offset of each line's first byte
+	last    struct{ offset, line, column int } // what at counted last, as lines may be long
 	origins map[*node]tomlOrigin
 	grown   map[*node]bool // lists made by [[headers]]
 	nodes   int
@@ -33,7 +34,7 @@ type tomlReader struct {
 // parseTOML reads a whole document. The problem, if there is one, quotes nothing of the document but keys.
 func parseTOML(file string, data []byte) (*node, *Problem) {
 	r := &tomlReader{file: file, data: data, origins: make(map[*node]tomlOrigin), grown: make(map[*node]bool)}
-	r.lines = append(r.lines, 0)
+	r.lines, r.last.column = append(r.lines, 0), 1
 	for i, c := range data {
 		if c == '\n' {
 			r.lines = append(r.lines, i+1)
@@ -217,7 +218,13 @@ func (r *tomlReader) at(offset int) Pos {
 	if !found {
 		line--
 	}
-	return Pos{r.file, line + 1, utf8.RuneCount(r.data[r.lines[line]:offset]) + 1}
+	from, column := r.lines[line], 1
+	if r.last.line == line && r.last.offset >= from && r.last.offset <= offset {
+		from, column = r.last.offset, r.last.column
+	}
+	column += utf8.RuneCount(r.data[from:offset])
+	r.last.offset, r.last.line, r.last.column = offset, line, column
+	return Pos{r.file, line + 1, column}
 }
 
 func (r *tomlReader) problem(at Pos, format string, args ...any) *Problem {
