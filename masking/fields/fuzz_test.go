@@ -50,33 +50,35 @@ func addSeeds(f *testing.F) {
 // a replacement it is the input.
 func FuzzChunking(f *testing.F) {
 	addSeeds(f)
-	f.Fuzz(func(t *testing.T, in []byte, format uint8, seed uint64) {
-		o := fuzzOptions(t, Format(format%3)+1)
-		whole, wholeErr := io.ReadAll(newReader(t, bytes.NewReader(in), o))
-		sizes := make([]int, 16)
-		for i := range sizes {
-			sizes[i] = int(seed>>(4*i)&15) + i&1
+	f.Fuzz(checkChunking)
+}
+
+func checkChunking(t *testing.T, in []byte, format uint8, seed uint64) {
+	o := fuzzOptions(t, Format(format%3)+1)
+	whole, wholeErr := io.ReadAll(newReader(t, bytes.NewReader(in), o))
+	sizes := make([]int, 16)
+	for i := range sizes {
+		sizes[i] = int(seed>>(4*i)&15) + i&1
+	}
+	sizes[0]++
+	for _, src := range []io.Reader{
+		iotest.OneByteReader(bytes.NewReader(in)),
+		iotest.DataErrReader(bytes.NewReader(in)),
+		&chunkReader{r: bytes.NewReader(in), sizes: sizes},
+		iotest.DataErrReader(&chunkReader{r: bytes.NewReader(in), sizes: sizes}),
+	} {
+		var got bytes.Buffer
+		_, err := newReader(t, src, o).WriteTo(&got)
+		if !bytes.Equal(got.Bytes(), whole) || fmt.Sprint(err) != fmt.Sprint(wholeErr) {
+			t.Fatalf("in pieces %q, %v\nas one    %q, %v", got.Bytes(), err, whole, wholeErr)
 		}
-		sizes[0]++
-		for _, src := range []io.Reader{
-			iotest.OneByteReader(bytes.NewReader(in)),
-			iotest.DataErrReader(bytes.NewReader(in)),
-			&chunkReader{r: bytes.NewReader(in), sizes: sizes},
-			iotest.DataErrReader(&chunkReader{r: bytes.NewReader(in), sizes: sizes}),
-		} {
-			var got bytes.Buffer
-			_, err := newReader(t, src, o).WriteTo(&got)
-			if !bytes.Equal(got.Bytes(), whole) || fmt.Sprint(err) != fmt.Sprint(wholeErr) {
-				t.Fatalf("in pieces %q, %v\nas one    %q, %v", got.Bytes(), err, whole, wholeErr)
-			}
-		}
-		o.Edit = func(Field, []byte) ([]byte, bool, error) { return nil, false, nil }
-		o.Marked = nil
-		same, err := io.ReadAll(newReader(t, &chunkReader{r: bytes.NewReader(in), sizes: sizes}, o))
-		if err != nil || !bytes.Equal(same, in) {
-			t.Fatalf("without an edit %q, %v", same, err)
-		}
-	})
+	}
+	o.Edit = func(Field, []byte) ([]byte, bool, error) { return nil, false, nil }
+	o.Marked = nil
+	same, err := io.ReadAll(newReader(t, &chunkReader{r: bytes.NewReader(in), sizes: sizes}, o))
+	if err != nil || !bytes.Equal(same, in) {
+		t.Fatalf("without an edit %q, %v", same, err)
+	}
 }
 
 // FuzzJSON: an edited valid document is valid, and differs from the original,
@@ -84,64 +86,66 @@ func FuzzChunking(f *testing.F) {
 // reads to the end is valid, and it reads to the end what is valid.
 func FuzzJSON(f *testing.F) {
 	addSeeds(f)
-	f.Fuzz(func(t *testing.T, in []byte, _ uint8, _ uint64) {
-		o := fuzzOptions(t, JSON)
-		r := newReader(t, bytes.NewReader(in), o)
-		lex := r.lex.(*jsonLexer)
-		out, err := io.ReadAll(r)
-		if err != nil {
-			if !errors.Is(err, ErrAmbiguous) && !errors.Is(err, ErrUnencodable) {
-				t.Fatal(err)
+	f.Fuzz(checkJSON)
+}
+
+func checkJSON(t *testing.T, in []byte, _ uint8, _ uint64) {
+	o := fuzzOptions(t, JSON)
+	r := newReader(t, bytes.NewReader(in), o)
+	lex := r.lex.(*jsonLexer)
+	out, err := io.ReadAll(r)
+	if err != nil {
+		if !errors.Is(err, ErrAmbiguous) && !errors.Is(err, ErrUnencodable) {
+			t.Fatal(err)
+		}
+		return
+	}
+	ended := r.lex != nil && (lex.state == jsonTop ||
+		lex.depth == 0 && lex.state == jsonNumber && (lex.number == numZero || lex.number == numInt || lex.number == numFraction || lex.number == numExponent))
+	if ended {
+		for d := json.NewDecoder(bytes.NewReader(in)); ; {
+			var v json.RawMessage
+			err := d.Decode(&v)
+			if err == io.EOF {
+				break
 			}
-			return
-		}
-		ended := r.lex != nil && (lex.state == jsonTop ||
-			lex.depth == 0 && lex.state == jsonNumber && (lex.number == numZero || lex.number == numInt || lex.number == numFraction || lex.number == numExponent))
-		if ended {
-			for d := json.NewDecoder(bytes.NewReader(in)); ; {
-				var v json.RawMessage
-				err := d.Decode(&v)
-				if err == io.EOF {
-					break
-				}
-				if err != nil && !strings.Contains(err.Error(), "exceeded max depth") {
-					t.Fatalf("encoding/json does not read what was read: %v", err)
-				}
-				if err != nil {
-					return
-				}
+			if err != nil && !strings.Contains(err.Error(), "exceeded max depth") {
+				t.Fatalf("encoding/json does not read what was read: %v", err)
+			}
+			if err != nil {
+				return
 			}
 		}
-		if !json.Valid(in) {
-			return
-		}
-		if !ended {
-			t.Fatal("a valid document was not read to its end")
-		}
-		if !json.Valid(out) {
-			t.Fatalf("output is not valid: %q", out)
-		}
-		want, got := decodeAny(t, in), decodeAny(t, out)
-		switch v := want.(type) {
-		case map[string]any:
-			for k := range v {
-				if k == "n" || k == "" || IsCredential(k) || k == "0" {
-					swapIn(v, k)
-				}
+	}
+	if !json.Valid(in) {
+		return
+	}
+	if !ended {
+		t.Fatal("a valid document was not read to its end")
+	}
+	if !json.Valid(out) {
+		t.Fatalf("output is not valid: %q", out)
+	}
+	want, got := decodeAny(t, in), decodeAny(t, out)
+	switch v := want.(type) {
+	case map[string]any:
+		for k := range v {
+			if k == "n" || k == "" || IsCredential(k) || k == "0" {
+				swapIn(v, k)
 			}
-			if len(v) > 0 {
-				swapAt(v, "a", "b")
-				swapAt(v, "a", "0", "c")
-				swapAt(v, "1", "n")
-			}
-		case []any:
-			swapAt(v, "0")
+		}
+		if len(v) > 0 {
+			swapAt(v, "a", "b")
+			swapAt(v, "a", "0", "c")
 			swapAt(v, "1", "n")
 		}
-		if !reflect.DeepEqual(got, want) {
-			t.Fatalf("got  %q\nwant %q", got, want)
-		}
-	})
+	case []any:
+		swapAt(v, "0")
+		swapAt(v, "1", "n")
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got  %q\nwant %q", got, want)
+	}
 }
 
 func decodeAny(t *testing.T, b []byte) (v any) {
@@ -189,91 +193,95 @@ func swapAt(v any, path ...string) {
 // mask replaced in the selected fields that are escaped well.
 func FuzzForm(f *testing.F) {
 	addSeeds(f)
-	f.Fuzz(func(t *testing.T, in []byte, _ uint8, _ uint64) {
-		out, err := io.ReadAll(newReader(t, bytes.NewReader(in), fuzzOptions(t, Form)))
-		if err != nil {
-			if !errors.Is(err, ErrAmbiguous) {
-				t.Fatal(err)
-			}
-			return
+	f.Fuzz(checkForm)
+}
+
+func checkForm(t *testing.T, in []byte, _ uint8, _ uint64) {
+	out, err := io.ReadAll(newReader(t, bytes.NewReader(in), fuzzOptions(t, Form)))
+	if err != nil {
+		if !errors.Is(err, ErrAmbiguous) {
+			t.Fatal(err)
 		}
-		was, is := strings.Split(string(in), "&"), strings.Split(string(out), "&")
-		if len(was) != len(is) {
-			t.Fatalf("%d fields became %d", len(was), len(is))
+		return
+	}
+	was, is := strings.Split(string(in), "&"), strings.Split(string(out), "&")
+	if len(was) != len(is) {
+		t.Fatalf("%d fields became %d", len(was), len(is))
+	}
+	for i := range was {
+		if was[i] == is[i] {
+			continue
 		}
-		for i := range was {
-			if was[i] == is[i] {
-				continue
-			}
-			n1, v1, _ := strings.Cut(was[i], "=")
-			n2, v2, _ := strings.Cut(is[i], "=")
-			name, err := url.QueryUnescape(n1)
-			if n1 != n2 || err != nil || name != "n" && name != "" && !IsCredential(name) {
-				t.Fatalf("field %q became %q", was[i], is[i])
-			}
-			before, err1 := url.QueryUnescape(v1)
-			after, err2 := url.QueryUnescape(v2)
-			if err1 != nil || err2 != nil || after != strings.ReplaceAll(before, "MASK", "\"\\\n&--\x01é") {
-				t.Fatalf("field %q became %q", was[i], is[i])
-			}
+		n1, v1, _ := strings.Cut(was[i], "=")
+		n2, v2, _ := strings.Cut(is[i], "=")
+		name, err := url.QueryUnescape(n1)
+		if n1 != n2 || err != nil || name != "n" && name != "" && !IsCredential(name) {
+			t.Fatalf("field %q became %q", was[i], is[i])
 		}
-		for i := range is {
-			n, v, _ := strings.Cut(is[i], "=")
-			name, err1 := url.QueryUnescape(n)
-			value, err2 := url.QueryUnescape(v)
-			if err1 == nil && err2 == nil && (name == "n" || name == "" || IsCredential(name)) && strings.Contains(value, "MASK") && len(was) < maxSpellings {
-				t.Fatalf("field %q was not edited", is[i])
-			}
+		before, err1 := url.QueryUnescape(v1)
+		after, err2 := url.QueryUnescape(v2)
+		if err1 != nil || err2 != nil || after != strings.ReplaceAll(before, "MASK", "\"\\\n&--\x01é") {
+			t.Fatalf("field %q became %q", was[i], is[i])
 		}
-	})
+	}
+	for i := range is {
+		n, v, _ := strings.Cut(is[i], "=")
+		name, err1 := url.QueryUnescape(n)
+		value, err2 := url.QueryUnescape(v)
+		if err1 == nil && err2 == nil && (name == "n" || name == "" || IsCredential(name)) && strings.Contains(value, "MASK") && len(was) < maxSpellings {
+			t.Fatalf("field %q was not edited", is[i])
+		}
+	}
 }
 
 // FuzzMultipart: where mime/multipart reads the original, it reads the edited
 // form alike, but for selected fields without a file name.
 func FuzzMultipart(f *testing.F) {
 	addSeeds(f)
-	f.Fuzz(func(t *testing.T, in []byte, _ uint8, _ uint64) {
-		if bytes.Contains(in, []byte("\"\\\n&--\x01é")) {
+	f.Fuzz(checkMultipart)
+}
+
+func checkMultipart(t *testing.T, in []byte, _ uint8, _ uint64) {
+	if bytes.Contains(in, []byte("\"\\\n&--\x01é")) {
+		return
+	}
+	out, err := io.ReadAll(newReader(t, bytes.NewReader(in), fuzzOptions(t, Multipart)))
+	if err != nil {
+		if !errors.Is(err, ErrAmbiguous) {
+			t.Fatal(err)
+		}
+		return
+	}
+	if bytes.Equal(in, out) {
+		return
+	}
+	a, b := multipart.NewReader(bytes.NewReader(in), "XX"), multipart.NewReader(bytes.NewReader(out), "XX")
+	for {
+		p, err1 := a.NextRawPart()
+		q, err2 := b.NextRawPart()
+		if fmt.Sprint(err1) != fmt.Sprint(err2) {
+			t.Fatalf("errors %v and %v", err1, err2)
+		}
+		if err1 != nil {
 			return
 		}
-		out, err := io.ReadAll(newReader(t, bytes.NewReader(in), fuzzOptions(t, Multipart)))
-		if err != nil {
-			if !errors.Is(err, ErrAmbiguous) {
-				t.Fatal(err)
-			}
-			return
+		if !reflect.DeepEqual(p.Header, q.Header) {
+			t.Fatalf("headers %q and %q", p.Header, q.Header)
 		}
-		if bytes.Equal(in, out) {
-			return
+		v1, err1 := io.ReadAll(p)
+		v2, err2 := io.ReadAll(q)
+		if fmt.Sprint(err1) != fmt.Sprint(err2) {
+			t.Fatalf("errors %v and %v", err1, err2)
 		}
-		a, b := multipart.NewReader(bytes.NewReader(in), "XX"), multipart.NewReader(bytes.NewReader(out), "XX")
-		for {
-			p, err1 := a.NextRawPart()
-			q, err2 := b.NextRawPart()
-			if fmt.Sprint(err1) != fmt.Sprint(err2) {
-				t.Fatalf("errors %v and %v", err1, err2)
-			}
-			if err1 != nil {
-				return
-			}
-			if !reflect.DeepEqual(p.Header, q.Header) {
-				t.Fatalf("headers %q and %q", p.Header, q.Header)
-			}
-			v1, err1 := io.ReadAll(p)
-			v2, err2 := io.ReadAll(q)
-			if fmt.Sprint(err1) != fmt.Sprint(err2) {
-				t.Fatalf("errors %v and %v", err1, err2)
-			}
-			if bytes.Equal(v1, v2) {
-				continue
-			}
-			name := p.FormName()
-			if name != "n" && name != "" && !IsCredential(name) || p.FileName() != "" {
-				t.Fatalf("part %q was edited", p.Header)
-			}
-			if string(v2) != strings.ReplaceAll(string(v1), "MASK", "\"\\\n&--\x01é") {
-				t.Fatalf("%q became %q", v1, v2)
-			}
+		if bytes.Equal(v1, v2) {
+			continue
 		}
-	})
+		name := p.FormName()
+		if name != "n" && name != "" && !IsCredential(name) || p.FileName() != "" {
+			t.Fatalf("part %q was edited", p.Header)
+		}
+		if string(v2) != strings.ReplaceAll(string(v1), "MASK", "\"\\\n&--\x01é") {
+			t.Fatalf("%q became %q", v1, v2)
+		}
+	}
 }
