@@ -60,15 +60,20 @@ func isBase64Lines(body []byte) bool {
 		return false
 	}
 	for _, c := range body {
-		switch {
-		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		case c == '+', c == '/', c == '=', c == '\n', c == '\r':
-		default:
+		if !inBase64Lines[c] {
 			return false
 		}
 	}
 	return true
 }
+
+// inBase64Lines marks the bytes of base64 and of line breaks.
+var inBase64Lines = func() (in [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n") {
+		in[c] = true
+	}
+	return in
+}()
 
 // readRoots returns the certificates of the first file that has any, else those of the first such directory.
 func readRoots(files, dirs []string) ([]byte, error) {
