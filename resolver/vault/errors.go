@@ -1,0 +1,116 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"kz/resolver"
+)
+
+// explain makes an error of this module from what a request ended with.
+func (s *Store) explain(ctx context.Context, err error, path string) *resolver.Error {
+	if ctx.Err() != nil {
+		return resolver.Transport(ctx.Err())
+	}
+	var answer *answerError
+	if !errors.As(err, &answer) {
+		e := resolver.Transport(err)
+		if strings.Contains(e.Message, "unknown authority") {
+			e.Advice = `name the file of that authority in the backend: ca_cert = "corp-ca.pem"`
+		} else if e.Kind == resolver.Unavailable {
+			e.Advice = "check that Vault runs there: vault status -address=" + s.shown()
+		}
+		return e
+	}
+	e := &resolver.Error{Status: answer.status}
+	switch {
+	case answer.status == http.StatusNotFound:
+		s.explainNotFound(e, answer.body, path)
+	case answer.status == http.StatusForbidden, answer.status == http.StatusUnauthorized:
+		e.Kind, e.Message = resolver.AccessDenied, fmt.Sprintf("the token is not valid, or may not read %q", path)
+		e.Advice = fmt.Sprintf("check the token (vault token lookup), and that a policy gives it read on that path: vault token capabilities %s", shellQuote(path))
+	case answer.status == http.StatusTooManyRequests:
+		e.Kind, e.Advice = resolver.Throttled, "wait a little and try again; a longer `ttl` asks less often"
+	case answer.status == 472, answer.status == 473, answer.status == http.StatusPreconditionFailed, answer.status >= 500:
+		e.Kind, e.Advice = resolver.Unavailable, "see its state: vault status -address="+s.shown()
+		if says(answer.body, "Vault is sealed") {
+			e.Code, e.Message = "sealed", "Vault is sealed"
+			e.Advice = "unseal it (vault operator unseal), or ask who runs it; " + e.Advice
+		}
+	case answer.status >= 300 && answer.status < 400:
+		e.Kind, e.Message = resolver.Unavailable, "Vault sends elsewhere, more than once"
+		e.Advice = "give the address of the active node, or of the cluster"
+	default:
+		e.Kind, e.Message = resolver.InvalidReference, fmt.Sprintf("Vault refuses a read of %q", path)
+		e.Advice = "check the path: vault read " + shellQuote(path)
+	}
+	return e
+}
+
+func (s *Store) explainNotFound(e *resolver.Error, body []byte, path string) {
+	e.Kind = resolver.NotFound
+	e.Message = fmt.Sprintf("there is no secret at %q", path)
+	e.Advice = "check the path, the mount and the namespace: vault read " + shellQuote(path)
+	if says(body, "no handler for route") {
+		e.Message = fmt.Sprintf("nothing is mounted where %q leads", path)
+		e.Advice = "check the mount and the namespace: vault secrets list"
+	}
+	var gone struct {
+		Data struct {
+			Metadata struct {
+				Deletion  string `json:"deletion_time"`
+				Destroyed bool
+				Version   int
+			}
+		}
+	}
+	if json.Unmarshal(body, &gone) != nil || gone.Data.Metadata.Version == 0 {
+		return
+	}
+	switch m := gone.Data.Metadata; {
+	case m.Destroyed:
+		e.Message = fmt.Sprintf("version %d of the secret at %q is destroyed", m.Version, path)
+		e.Advice = "write a new version, or name another with `version`"
+	case m.Deletion != "":
+		e.Message = fmt.Sprintf("version %d of the secret at %q is deleted", m.Version, path)
+		e.Advice = fmt.Sprintf("bring it back (vault kv undelete -versions=%d …), write a new one, or name another with `version`", m.Version)
+	}
+}
+
+// says looks for one of Vault's fixed phrases in an error answer.
+func says(body []byte, phrase string) bool {
+	var answer struct{ Errors []string }
+	if json.Unmarshal(body, &answer) != nil {
+		return false
+	}
+	for _, text := range answer.Errors {
+		if strings.Contains(text, phrase) {
+			return true
+		}
+	}
+	return false
+}
+
+// shown is the address as a message has it.
+func (s *Store) shown() string {
+	u, err := parseAddress(s.address())
+	if err != nil {
+		return "…"
+	}
+	return shellQuote(hostOf(u))
+}
+
+// shellQuote makes a path safe to paste into a shell.
+func shellQuote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./,:@+=", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,135 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"kz/resolver"
+)
+
+// mount is an engine that Vault has at a path.
+type mount struct {
+	path string // ends in /
+	kv   int    // 1 or 2; 0 is another engine
+}
+
+// place is the path a reference means, with its mount in front; mount is "" when
+// neither the reference nor the backend names it.
+func (s *Store) place(ref resolver.Ref) (path, mount string, err error) {
+	id := strings.Trim(ref.ID, "/")
+	if id == "" {
+		return "", "", &resolver.Error{Kind: resolver.InvalidReference, Message: "no path is named", Advice: `write path = "secret/NAME"`}
+	}
+	m := strings.Trim(ref.Mount, "/")
+	if m == "" {
+		m = s.opt.Mount
+	}
+	if m != "" && !strings.HasPrefix(id, m+"/") {
+		id = m + "/" + id
+	}
+	return id, m, checkPath(id)
+}
+
+// checkPath refuses what would lead elsewhere than it reads.
+func checkPath(path string) error {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return &resolver.Error{Kind: resolver.InvalidReference, Message: "the path has an empty segment, . or .. in it", Advice: `write it as "secret/my-app"`}
+		}
+	}
+	if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return &resolver.Error{Kind: resolver.InvalidReference, Message: "the path has control characters in it"}
+	}
+	return nil
+}
+
+// withData puts the /data/ segment after the mount, unless it is there.
+func withData(path, mount string) string {
+	rest := strings.TrimPrefix(path, mount)
+	if rest == "data" || strings.HasPrefix(rest, "data/") {
+		return path
+	}
+	return mount + "data/" + rest
+}
+
+// readObject reads a path, in the form that its mount asks for.
+func (s *Store) readObject(ctx context.Context, path, mount string, version int) (*object, error) {
+	m, known, err := s.mountOf(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if known {
+		api := path
+		if m.kv == 2 {
+			api = withData(path, m.path)
+		}
+		o, err := s.read(ctx, api, version, m.kv == 2)
+		if errors.Is(err, resolver.NotFound) {
+			s.forget(m) // it may have been mounted anew, with another version
+		}
+		return o, err
+	}
+	// Vault does not say what is mounted, to this token or at all. Version 2 is what
+	// there is most of; what is no version 2 has nothing at that path.
+	if mount == "" {
+		mount, _, _ = strings.Cut(path, "/")
+	}
+	guess := withData(path, mount+"/")
+	o, err := s.read(ctx, guess, version, true)
+	if guess == path || !errors.Is(err, resolver.NotFound) && !errors.Is(err, resolver.AccessDenied) {
+		return o, err
+	}
+	plain, second := s.read(ctx, path, 0, false)
+	if second == nil || errors.Is(err, resolver.NotFound) {
+		return plain, second
+	}
+	return nil, err
+}
+
+// mountOf asks Vault what is mounted where path leads, as the vault command
+// does. known is unset when Vault does not say.
+func (s *Store) mountOf(ctx context.Context, path string) (m mount, known bool, err error) {
+	s.mu.Lock()
+	for prefix, m := range s.mounts {
+		if strings.HasPrefix(path+"/", prefix) {
+			s.mu.Unlock()
+			return m, true, nil
+		}
+	}
+	s.mu.Unlock()
+	var answer struct {
+		Data struct {
+			Path    string
+			Type    string
+			Options map[string]string
+		}
+	}
+	if err := s.getInto(ctx, "sys/internal/ui/mounts/"+path, &answer); err != nil {
+		switch resolver.KindOf(err) {
+		case resolver.NotFound, resolver.AccessDenied, resolver.InvalidReference:
+			return mount{}, false, nil
+		}
+		return mount{}, false, err
+	}
+	m.path = strings.Trim(answer.Data.Path, "/") + "/"
+	if m.path == "/" || !strings.HasPrefix(path+"/", m.path) {
+		return mount{}, false, nil
+	}
+	if answer.Data.Type == "kv" || answer.Data.Type == "generic" {
+		m.kv = 1
+		if answer.Data.Options["version"] == "2" {
+			m.kv = 2
+		}
+	}
+	s.mu.Lock()
+	s.mounts[m.path] = m
+	s.mu.Unlock()
+	return m, true, nil
+}
+
+func (s *Store) forget(m mount) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mounts, m.path)
+}
