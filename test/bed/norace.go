@@ -1,0 +1,5 @@
+//go:build !race
+
+package bed
+
+const raceEnabled = false
