@@ -109,10 +109,7 @@ loop:
 				j.separate = false
 				continue
 			}
-			i, ok, err = j.token(w, b, i)
-			if err != nil {
-				break loop
-			}
+			i, ok = j.token(w, b, i)
 		}
 		if !ok {
 			f.kind = malformed
@@ -128,38 +125,34 @@ loop:
 
 // token reads one byte between values, keys and strings. It returns the next
 // index and whether the byte may stand there.
-func (j *jsonLexer) token(w *window, b []byte, i int) (int, bool, error) {
+func (j *jsonLexer) token(w *window, b []byte, i int) (int, bool) {
 	c := b[i]
 	switch j.state {
 	case jsonTop:
 		if j.separate {
-			return i, false, nil
+			return i, false
 		}
 		j.track.reset()
 		j.node, j.onPath, j.selected = 0, true, false
-		ok := j.startValue(w, c, i+1)
-		return i + 1, ok, nil
+		return i + 1, j.startValue(w, c, i+1)
 	case jsonFirst:
 		if c == ']' {
-			return i + 1, j.pop(false), nil
+			return i + 1, j.pop(false)
 		}
 		fallthrough
 	case jsonValue:
-		if err := j.element(); err != nil {
-			return i, true, err
-		}
-		ok := j.startValue(w, c, i+1)
-		return i + 1, ok, nil
+		j.element()
+		return i + 1, j.startValue(w, c, i+1)
 	case jsonFirstKey, jsonNextKey:
 		if c == '}' && j.state == jsonFirstKey {
-			return i + 1, j.pop(true), nil
+			return i + 1, j.pop(true)
 		}
 		j.key, j.tooLong = j.key[:0], false
 		j.state = jsonKey
-		return i + 1, c == '"', nil
+		return i + 1, c == '"'
 	case jsonColon:
 		j.state = jsonValue
-		return i + 1, c == ':', nil
+		return i + 1, c == ':'
 	}
 	// jsonAfterValue
 	switch c {
@@ -168,11 +161,11 @@ func (j *jsonLexer) token(w *window, b []byte, i int) (int, bool, error) {
 		if j.inObject() {
 			j.state = jsonNextKey
 		}
-		return i + 1, true, nil
+		return i + 1, true
 	case '}', ']':
-		return i + 1, j.pop(c == '}'), nil
+		return i + 1, j.pop(c == '}')
 	}
-	return i, false, nil
+	return i, false
 }
 
 // startValue begins the value whose first byte is c. A string's content begins
@@ -320,14 +313,18 @@ func (j *jsonLexer) endKey() error {
 	} else if c := j.track.sel.child(fr.node, j.key); c > 0 {
 		j.node, j.selected, j.onPath = place(c), j.track.sel.nodes[c].byPtr, true
 	}
-	return j.occur()
+	if j.onPath && j.track.occur(j.node) {
+		return j.track.ambiguous(j.node, true)
+	}
+	return nil
 }
 
-// element looks up the next element when the innermost level is an array.
-func (j *jsonLexer) element() error {
+// element looks up the next element when the innermost level is an array. It
+// need not note that it occurs: it can only do so again below a key that does.
+func (j *jsonLexer) element() {
 	fr := j.frame()
 	if fr == nil || j.inObject() {
-		return nil
+		return
 	}
 	fr.index++
 	if sel := j.track.sel; len(sel.nodes[fr.node].children) > 0 {
@@ -337,14 +334,6 @@ func (j *jsonLexer) element() error {
 			j.node, j.selected, j.onPath = place(c), sel.nodes[c].byPtr, true
 		}
 	}
-	return j.occur()
-}
-
-func (j *jsonLexer) occur() error {
-	if j.onPath && j.track.occur(j.node) {
-		return j.track.ambiguous(j.node, true)
-	}
-	return nil
 }
 
 // value implements lexer.
