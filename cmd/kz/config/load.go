@@ -128,7 +128,7 @@ func (r *reader) environment(o Options, sections []string) string {
 		}
 		hint := "the configuration has no environment section"
 		if len(sections) > 0 {
-			hint = "the sections are " + strings.Join(sections, ", ")
+			hint = "the sections are " + printable(strings.Join(sections, ", "))
 		}
 		r.hint(Pos{}, hint, "%s names %q, which is no environment section", choice.by, choice.name)
 		return ""
@@ -158,7 +158,9 @@ func (r *reader) assemble(cfg *Config) {
 	l := &locator{reader: r, backends: make(map[string]Backend)}
 	if m.backends != nil {
 		for _, f := range m.backends.fields {
-			l.configured = append(l.configured, f.key)
+			if isBackendName(f.key) {
+				l.configured = append(l.configured, f.key)
+			}
 			if b, ok := r.backend(f, true); ok {
 				l.backends[b.Name] = b
 			}

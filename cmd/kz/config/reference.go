@@ -10,7 +10,7 @@ import (
 // locator finds out where each secret lives, in backends that are all known.
 type locator struct {
 	*reader
-	configured []string // names under `backends`, sorted, those of unusable ones too
+	configured []string // names under `backends`, sorted, with those that have another problem
 	backends   map[string]Backend
 }
 
@@ -81,13 +81,7 @@ func (l *locator) choices() string {
 	if len(l.configured) == 0 {
 		return `no backend is configured: add one under backends, as in local with type "` + EnvFile + `" and a path`
 	}
-	var names []string
-	for _, n := range l.configured {
-		if isBackendName(n) {
-			names = append(names, n)
-		}
-	}
-	return "the backends are " + strings.Join(names, ", ")
+	return "the backends are " + strings.Join(l.configured, ", ")
 }
 
 // id is the one reference among its synonyms, or what the kind of secret is named in the store.
