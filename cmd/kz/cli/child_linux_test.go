@@ -22,6 +22,7 @@ var platformPrograms = map[string]func(){
 	"kz-counter":  counterProgram,
 	"kz-stopper":  stopperProgram,
 	"kz-resumer":  resumerProgram,
+	"kz-hiccup":   hiccupProgram,
 	"kz-hardened": hardenedProgram,
 }
 
@@ -43,7 +44,8 @@ func counterProgram() {
 		select {
 		case <-c:
 			n++
-			quiet = 300 * time.Millisecond
+			fmt.Println("got one")
+			quiet = 500 * time.Millisecond
 		case <-time.After(quiet):
 			fmt.Printf("signals=%d\n", n)
 			os.Exit(7)
@@ -65,6 +67,14 @@ func resumerProgram() {
 	signal.Notify(c, syscall.SIGCONT)
 	fmt.Println("up")
 	<-c
+	time.Sleep(200 * time.Millisecond)
+	os.Exit(9)
+}
+
+// hiccupProgram stops itself and is resumed at once.
+func hiccupProgram() {
+	_ = exec.Command("sh", "-c", "sleep 0.005; kill -CONT "+strconv.Itoa(os.Getpid())).Start()
+	_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
 	time.Sleep(200 * time.Millisecond)
 	os.Exit(9)
 }
@@ -177,7 +187,16 @@ func TestCtrlCReachesTheChildOnceAndKzWaitsForIt(t *testing.T) {
 	t.Parallel()
 	term, cmd := onTerminal(t, "kz-child", "kz-counter")
 	term.expect(t, "up")
+	// With kz held back, what it passes on comes clearly after what the keyboard sends:
+	// two signals in quick succession may be delivered as one.
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
 	term.press(t, "\x03")
+	term.expect(t, "got one")
+	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
 	if line := term.expect(t, "signals="); !strings.Contains(line, "signals=1") {
 		t.Errorf("the child got %s", line)
 	}
@@ -227,6 +246,18 @@ func TestAChildThatStopsItselfStopsKz(t *testing.T) {
 	if line := term.expect(t, "stops="); !strings.HasSuffix(line, "stops=1 code=9") {
 		t.Errorf("got %q", line)
 	}
+}
+
+func TestAChildThatIsResumedAtOnceDoesNotStopKz(t *testing.T) {
+	t.Parallel()
+	line := ""
+	for range 10 { // on a busy machine "at once" may be too late
+		term, _ := onTerminal(t, "kz-shell", "kz-child", "kz-hiccup")
+		if line = term.expect(t, "stops="); strings.HasSuffix(line, "stops=0 code=9") {
+			return
+		}
+	}
+	t.Errorf("got %q", line)
 }
 
 func TestTheChildHasTheTerminal(t *testing.T) {

@@ -17,11 +17,11 @@ type commandGroup struct {
 // commandGroups is the whole command line. A command is added here and nowhere else.
 func commandGroups(a *app) []commandGroup {
 	return []commandGroup{
-		{"run", "Run a program:", []*cobra.Command{}},
-		{"config", "Say which secrets, and where they may go:", []*cobra.Command{}},
+		{"run", "Run a program:", []*cobra.Command{newRunCmd(a), newProxyCmd(a), newDemoCmd(a)}},
+		{"config", "Say which secrets, and where they may go:", []*cobra.Command{newValidateCmd(a), newTrustCmd(a)}},
 		{"trust", "Certificates:", []*cobra.Command{}},
-		{"inspect", "See what happens:", []*cobra.Command{}},
-		{"more", "More:", []*cobra.Command{newCompletionCmd(a), newVersionCmd(a)}},
+		{"inspect", "See what happens:", []*cobra.Command{newStatusCmd(a)}},
+		{"more", "More:", []*cobra.Command{newCompletionCmd(a), newVersionCmd(a), newDemoAgentCmd(a)}},
 	}
 }
 

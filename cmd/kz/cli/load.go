@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"kz/cmd/kz/config"
+)
+
+// load reads the configuration and refuses files of a workspace that nobody has approved.
+func (a *app) load(file, env string) (*config.Config, error) {
+	cfg, err := a.read(file, env)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := a.openTrust()
+	if err != nil {
+		return nil, err
+	}
+	untrusted := cfg.Untrusted(trust)
+	if len(untrusted) == 0 {
+		return cfg, nil
+	}
+	var paths []string
+	for _, s := range untrusted {
+		paths = append(paths, s.Path)
+	}
+	return nil, withHint(fmt.Errorf("not approved, or changed since: %s", strings.Join(paths, ", ")),
+		"`kz trust` shows what it would allow, and approves it")
+}
+
+// read is load without the question of trust, for commands that only look.
+func (a *app) read(file, env string) (*config.Config, error) {
+	dir, err := a.cwd()
+	if err != nil {
+		return nil, fmt.Errorf("finding the working directory: %w", err)
+	}
+	return config.Load(config.Options{Dir: dir, File: file, Env: env, Getenv: a.getenv})
+}
+
+func (a *app) openTrust() (*config.TrustStore, error) {
+	path, err := config.TrustPath(a.getenv)
+	if err != nil {
+		return nil, err
+	}
+	return config.OpenTrust(path)
+}
+
+// choose keeps the secrets that --only names, by their variable or by the name of their entry.
+func choose(secrets []config.Secret, only []string) ([]config.Secret, error) {
+	if only == nil {
+		return secrets, nil
+	}
+	var chosen []config.Secret
+	found := make(map[string]bool)
+	for _, s := range secrets {
+		if slices.Contains(only, s.Name) || slices.Contains(only, s.Label) {
+			chosen = append(chosen, s)
+			found[s.Name], found[s.Label] = true, true
+		}
+	}
+	for _, name := range only {
+		if !found[name] {
+			var names []string
+			for _, s := range secrets {
+				names = append(names, s.Name)
+			}
+			return nil, misuse("the configured secrets are "+strings.Join(names, ", "), "--only names a secret that is not configured")
+		}
+	}
+	return chosen, nil
+}
+
+// noConfiguration says what to do in a directory that has none.
+func noConfiguration(cfg *config.Config) error {
+	if len(cfg.Secrets) > 0 {
+		return nil
+	}
+	return withHint(fmt.Errorf("no secrets are configured here"),
+		"write a .keyzero.toml, for example:\n[backends.local]\ntype = \"env_file\"\npath = \"secrets.env\"\n[secrets.OPENAI_API_KEY]\nbackend = \"local\"\nhosts = [\"api.openai.com\"]")
+}

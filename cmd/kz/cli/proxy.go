@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func newProxyCmd(a *app) *cobra.Command {
+	c := proxyCommand(a.proxy)
+	c.RunE = a.outsideOnly(c.RunE)
+	return c
+}
+
+// proxy is `kz proxy`: a session that lasts until it is told to stop.
+func (a *app) proxy(ctx context.Context, f proxyFlags) error {
+	advertise, err := advertised(f.Listen, f.Advertise)
+	if err != nil {
+		return err
+	}
+	cfg, err := a.load(f.Config, f.Env)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(noConfiguration(cfg), cfg.Blind(false)); err != nil {
+		return err
+	}
+	id, err := a.proxyIdentity(f)
+	if err != nil {
+		return err
+	}
+	s, err := a.newBlind(cfg, cfg.Secrets, blindOptions{Strict: true, Audit: f.Audit, LogLevel: f.LogLevel, Identity: id})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := s.resolve(ctx); err != nil {
+		return err
+	}
+	a.ui.Redact(s.redact)
+	l, err := net.Listen("tcp", f.Listen)
+	if err != nil {
+		return withHint(fmt.Errorf("listening on %s: %w", f.Listen, err), "choose another address with --listen")
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.proxy.Serve(l) }()
+	remove, err := a.announce(ctx, s, f, advertise(l.Addr().String()))
+	if err != nil {
+		return err
+	}
+	defer remove()
+	select {
+	case <-ctx.Done():
+	case err := <-served:
+		return fmt.Errorf("serving: %w", err)
+	}
+	stop() // a second signal ends at once
+	a.ui.Notef("stopping; what is in flight has %s", shutdownGrace)
+	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	if err := s.proxy.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// advertised checks the listen address and says how clients reach it.
+func advertised(listen, advertise string) (func(listening string) string, error) {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return nil, misuse("as in --listen 127.0.0.1:8080", "--listen takes an address and a port")
+	}
+	ip, err := netip.ParseAddr(host)
+	loopback := host == "localhost" || err == nil && ip.IsLoopback()
+	if !loopback && advertise == "" {
+		return nil, misuse("as in --advertise host.docker.internal", "an address that is not loopback needs --advertise, what clients dial")
+	}
+	return func(listening string) string {
+		if advertise == "" {
+			return listening
+		}
+		if _, _, err := net.SplitHostPort(advertise); err == nil {
+			return advertise
+		}
+		_, port, _ := net.SplitHostPort(listening)
+		return net.JoinHostPort(strings.Trim(advertise, "[]"), port)
+	}, nil
+}
+
+// announce puts the CA files and the env file where they are wanted and prints what a client must set. remove takes away
+// what should not outlive the proxy.
+func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address string) (remove func(), err error) {
+	var cleanups []func()
+	remove = func() {
+		for _, c := range slices.Backward(cleanups) {
+			c()
+		}
+	}
+	defer func() {
+		if err != nil {
+			remove()
+		}
+	}()
+	write := func(name string, data []byte) (string, error) {
+		path := filepath.Join(f.CADir, name)
+		if err := writeFileAtomic(path, data); err != nil {
+			return "", err
+		}
+		// Public files, read by whatever user a container has.
+		return path, os.Chmod(path, 0o644)
+	}
+	if f.CADir == "" {
+		dir, err := a.newRunDir()
+		if err != nil {
+			return nil, err
+		}
+		cleanups = append(cleanups, func() { _ = dir.Close() })
+		write = dir.Write
+	} else if f.CADir, err = filepath.Abs(f.CADir); err != nil {
+		return nil, err
+	} else if err := os.MkdirAll(f.CADir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the CA directory: %w", err)
+	}
+	files, err := s.caFilesIn(write)
+	if err != nil {
+		return nil, err
+	}
+	if f.ClientCADir != "" {
+		files.CA, files.Bundle = f.ClientCADir+"/ca.pem", f.ClientCADir+"/bundle.pem"
+	}
+	client, leftOut, err := s.environment(s.proxyURL(address), files).envFile(s.variables(ctx))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range leftOut {
+		a.ui.Warnf("%s is left out of the env file: its value is real (expose = \"plain\")", name)
+	}
+	if f.EnvFile == "" {
+		_, err := a.stdout.Write(client)
+		a.ui.Notef("ready on %s; a client needs the variables above", address)
+		return remove, err
+	}
+	if err := writeFileAtomic(f.EnvFile, client); err != nil {
+		return nil, err
+	}
+	if f.SessionFile == "" {
+		cleanups = append(cleanups, func() { _ = os.Remove(f.EnvFile) }) // its credential has ended
+	}
+	a.ui.Notef("ready on %s; %s variables for clients in %s", address, strconv.Itoa(strings.Count(string(client), "\n")), f.EnvFile)
+	return remove, nil
+}

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"kz/cmd/kz/config"
+)
+
+func newRunCmd(a *app) *cobra.Command { return runCommand(a, a.run) }
+
+// run is `kz run`: everything that can go wrong does so before the child starts.
+func (a *app) run(ctx context.Context, f runFlags, argv []string) error {
+	cfg, err := a.load(f.Config, f.Env)
+	if err != nil {
+		return err
+	}
+	if err := noConfiguration(cfg); err != nil {
+		return err
+	}
+	secrets, err := choose(cfg.Secrets, f.Only)
+	if err != nil {
+		return err
+	}
+	if f.Blind {
+		return a.runBlind(ctx, cfg, secrets, f, argv)
+	}
+	cache, err := a.newCache(cfg, nil)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(secrets))
+	for i, s := range secrets {
+		names[i] = s.Name
+	}
+	if err := cache.ResolveAll(ctx, names); err != nil {
+		return err
+	}
+	env, report, err := childEnv(envSpec{Parent: a.environ, Secrets: envSecrets(ctx, secrets, cache, func(string) string { return "" }),
+		Clean: f.CleanEnv, Keep: f.KeepEnv})
+	if err != nil {
+		return err
+	}
+	report.tell(a.ui)
+	code, err := runChild(ctx, a.childSpec(argv, env, false))
+	return errors.Join(err, childExit(code))
+}
+
+func (a *app) childSpec(argv, env []string, sealed bool) childSpec {
+	return childSpec{Argv: argv, Env: env, Stdin: a.stdin, Stdout: a.stdout, Stderr: os.Stderr, CoreLimit: a.process.coreLimit, Sealed: sealed}
+}
+
+func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config.Secret, f runFlags, argv []string) error {
+	chosen := *cfg
+	chosen.Secrets = secrets
+	if err := chosen.Blind(f.AnyHost); err != nil {
+		return err
+	}
+	if f.AnyHost {
+		a.ui.Warnf("--any-host: secrets without hosts may go to any host, and every TLS host is intercepted")
+	}
+	s, err := a.newBlind(cfg, secrets, blindOptions{AnyHost: f.AnyHost, Audit: f.Audit, LogLevel: f.LogLevel})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.resolve(ctx); err != nil {
+		return err
+	}
+	a.ui.Redact(s.redact)
+	dir, err := a.newRunDir()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	files, err := s.caFilesIn(dir.Write)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() { _ = s.proxy.Serve(l) }()
+	env, report, err := childEnv(envSpec{
+		Parent: a.environ, Secrets: s.variables(ctx), Blind: s.environment(s.proxyURL(l.Addr().String()), files),
+		Clean: f.CleanEnv, Keep: f.KeepEnv, KeepProxy: f.NoForceProxy,
+		Contains:    func(v string) (string, bool) { return s.proxy.Holds([]byte(v)) },
+		Credentials: backendVariables(cfg),
+	})
+	if err != nil {
+		return err
+	}
+	report.tell(a.ui)
+	if err := a.process.markSession(); err != nil {
+		return err
+	}
+	code, err := runChild(ctx, a.childSpec(argv, env, true))
+	if err == nil && !f.Quiet {
+		s.tally.tell(a.ui, s.secrets, s.audit.Path())
+	}
+	return errors.Join(err, childExit(code))
+}
+
+// redact takes values out of kz's own lines, as a last resort: nothing should have put them there.
+func (s *blind) redact(line string) string {
+	if name, ok := s.proxy.Holds([]byte(line)); ok {
+		return "(a line that held the value of " + name + " was withheld)"
+	}
+	return line
+}
+
+// backendVariables are the variables that backends of type env read: a child that gets the mask must not get the value.
+func backendVariables(cfg *config.Config) []string {
+	var names []string
+	for _, s := range cfg.Secrets {
+		if cfg.Backends[s.Backend].Type == config.Env {
+			names = append(names, s.Ref.ID)
+		}
+	}
+	return names
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"kz/cmd/kz/config"
+	"kz/proxy/audit"
+)
+
+// tally is an audit sink that counts for the summary what it passes on.
+type tally struct {
+	next audit.Sink
+
+	mu       sync.Mutex
+	swapped  map[string]map[string]int // secret, host
+	withheld map[string]int            // "secret in place toward host"
+	refused  map[string]int            // "code toward host"
+	tunnels  map[string]bool
+	distrust map[string]bool // hosts whose clients ended the handshake
+}
+
+// Write implements audit.Sink.
+func (t *tally) Write(e audit.Event) error {
+	t.count(e)
+	return t.next.Write(e)
+}
+
+// Err implements audit.Sink.
+func (t *tally) Err() error { return t.next.Err() }
+
+func (t *tally) count(e audit.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.swapped == nil {
+		t.swapped, t.withheld, t.refused = map[string]map[string]int{}, map[string]int{}, map[string]int{}
+		t.tunnels, t.distrust = map[string]bool{}, map[string]bool{}
+	}
+	switch {
+	case e.Kind == audit.Tunnel:
+		t.tunnels[e.Host] = true
+	case e.Kind == audit.Refusal && e.Code != "":
+		t.refused[e.Code+" toward "+e.Host]++
+	case e.Kind == audit.Refusal:
+		t.distrust[e.Host] = true
+	}
+	seen := map[string]bool{}
+	for _, s := range e.Swapped {
+		if t.swapped[s.Secret] == nil {
+			t.swapped[s.Secret] = map[string]int{}
+		}
+		if !seen[s.Secret] {
+			t.swapped[s.Secret][e.Host]++
+			seen[s.Secret] = true
+		}
+	}
+	for _, w := range e.Withheld {
+		if w.Secret != "" {
+			t.withheld[w.Secret+" in "+w.Place+" toward "+e.Host]++
+		}
+	}
+}
+
+// tell says at the end of a run what happened to its secrets.
+func (t *tally) tell(u *ui, secrets []config.Secret, path string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var never []string
+	for _, s := range secrets {
+		if !s.Masked() {
+			continue
+		}
+		hosts := t.swapped[s.Name]
+		if len(hosts) == 0 {
+			never = append(never, s.Name)
+			continue
+		}
+		n := 0
+		for _, count := range hosts {
+			n += count
+		}
+		u.Notef("%s: swapped in %s to %s", s.Name, plural(n, "request"), strings.Join(slices.Sorted(maps.Keys(hosts)), ", "))
+	}
+	if len(never) > 0 {
+		u.Notef("never swapped: %s", strings.Join(never, ", "))
+	}
+	if len(t.refused) > 0 {
+		u.Notef("refused: %s", counted(t.refused))
+	}
+	if len(t.withheld) > 0 {
+		u.Notef("masks left as they were: %s", counted(t.withheld))
+	}
+	if len(t.tunnels) > 0 {
+		u.Notef("tunnelled, unseen: %s", strings.Join(few(slices.Sorted(maps.Keys(t.tunnels))), ", "))
+	}
+	for _, host := range slices.Sorted(maps.Keys(t.distrust)) {
+		u.Warnf("a client ended its TLS connection to %s; it may read its roots elsewhere than SSL_CERT_FILE or NODE_EXTRA_CA_CERTS", host)
+	}
+	u.Notef("audit: %s", path)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func counted(m map[string]int) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, fmt.Sprintf("%s (%d)", k, m[k]))
+	}
+	return strings.Join(few(out), ", ")
+}
+
+// few keeps a line readable; the audit has the rest.
+func few(s []string) []string {
+	const most = 8
+	if len(s) <= most {
+		return s
+	}
+	return append(s[:most:most], fmt.Sprintf("and %d more", len(s)-most))
+}

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kz/cmd/kz/config"
+)
+
+func newTrustCmd(a *app) *cobra.Command {
+	var yes []string
+	c := &cobra.Command{
+		Use:   "trust [FILE]",
+		Short: "Approve a configuration file that was found in a workspace",
+		Long: `A configuration file in a workspace decides where secrets go, so each one is approved
+once, by its path and its content. kz trust shows what it would allow and asks. When the
+file changes it has to be approved again.`,
+		Example: "  kz trust\n  kz trust --yes 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: a.outsideOnly(func(_ *cobra.Command, args []string) error {
+			file := ""
+			if len(args) == 1 {
+				file = args[0]
+			}
+			return a.trust(file, yes)
+		}),
+	}
+	c.Flags().StringSliceVar(&yes, "yes", nil, "approve the content with this SHA-256 `HASH` without asking")
+	return c
+}
+
+func (a *app) trust(file string, yes []string) error {
+	cfg, err := a.read(file, "")
+	if err != nil {
+		return err
+	}
+	store, err := a.openTrust()
+	if err != nil {
+		return err
+	}
+	summaries, err := a.awaiting(cfg, store, file)
+	if err != nil {
+		return err
+	}
+	if len(summaries) == 0 {
+		a.ui.Notef("every configuration file found here is approved")
+		return nil
+	}
+	in := bufio.NewReader(a.stdin)
+	var refused []error
+	for _, s := range summaries {
+		fmt.Fprint(a.stdout, s.String())
+		switch {
+		case slices.Contains(yes, s.Source.SHA256):
+		case len(yes) > 0:
+			refused = append(refused, withHint(fmt.Errorf("%s has another content than the one approved with --yes", s.Source.Path),
+				"read it, then use --yes %s", s.Source.SHA256))
+			continue
+		case !a.isTerminal(a.stdin):
+			refused = append(refused, withHint(fmt.Errorf("%s needs a person's approval, and there is no terminal", s.Source.Path),
+				"in a script: kz trust --yes %s", s.Source.SHA256))
+			continue
+		default:
+			fmt.Fprint(a.stdout, "Approve it? [y/N] ")
+			answer, _ := in.ReadString('\n')
+			if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+				refused = append(refused, fmt.Errorf("%s was not approved", s.Source.Path))
+				continue
+			}
+		}
+		if err := store.Approve(s.Source.RealPath, s.Source.SHA256); err != nil {
+			return err
+		}
+		a.ui.Notef("approved %s", s.Source.Path)
+	}
+	return errors.Join(refused...)
+}
+
+// awaiting lists what is to be approved: the given file, or every discovered one whose content is not approved yet.
+func (a *app) awaiting(cfg *config.Config, store *config.TrustStore, file string) ([]config.Summary, error) {
+	real := ""
+	if file != "" {
+		dir, err := a.cwd()
+		if err != nil {
+			return nil, err
+		}
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		if real, err = filepath.EvalSymlinks(file); err != nil {
+			return nil, fmt.Errorf("finding the file: %w", err)
+		}
+	}
+	var out []config.Summary
+	untrusted := cfg.Untrusted(store)
+	for _, s := range cfg.Describe() {
+		if file == "" && slices.Contains(untrusted, s.Source) || file != "" && s.Source.RealPath == real && !store.Approved(real, s.Source.SHA256) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}

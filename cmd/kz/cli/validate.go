@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newValidateCmd(a *app) *cobra.Command {
+	var file, env string
+	c := &cobra.Command{
+		Use:   "validate",
+		Short: "Check the configuration without contacting a store",
+		Long: `Check the configuration: every problem in every file, with its line and column.
+No store is contacted and nothing is started.`,
+		Example: "  kz validate\n  kz validate --config bundle.yaml",
+		Args:    arguments(),
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := a.read(file, env)
+			if err != nil {
+				return err
+			}
+			if err := noConfiguration(cfg); err != nil {
+				return err
+			}
+			masked := 0
+			for _, s := range cfg.Secrets {
+				if s.Masked() && len(s.Hosts) == 0 {
+					a.ui.Warnf("%s: %s has no hosts, so it cannot be used blind", s.Pos, s.Name)
+				}
+				if s.Masked() {
+					masked++
+				}
+			}
+			for _, src := range cfg.Sources {
+				fmt.Fprintf(a.stdout, "%s: ok\n", src.Path)
+			}
+			fmt.Fprintf(a.stdout, "%s, %d masked, in %s\n", plural(len(cfg.Secrets), "secret"), masked, plural(len(cfg.Backends), "backend"))
+			return nil
+		},
+	}
+	configFlags(c, &file, &env)
+	return c
+}
