@@ -10,7 +10,7 @@ import (
 // hello=1 sends the request's Authorization header first. What it receives is
 // recorded as the request's body.
 func webSocket(w http.ResponseWriter, r *http.Request) {
-	opts := &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionContextTakeover}
+	opts := &websocket.AcceptOptions{OriginPatterns: []string{"*"}, CompressionMode: websocket.CompressionContextTakeover}
 	if p := query(r).Get("protocol"); p != "" {
 		opts.Subprotocols = []string{p}
 	}
