@@ -69,7 +69,9 @@ func TestMasksWhereTheyMayNotBeSwapped(t *testing.T) {
 			t.Errorf("%s: the secret is not named: %+v", c.name, e)
 		}
 		b.nothingSent()
-		b.event(func(ev audit.Event) bool { return ev.Request == e.Request && ev.Kind == audit.Refusal && ev.Code == c.code && ev.Reason != "" })
+		b.event(func(ev audit.Event) bool {
+			return ev.Request == e.Request && ev.Kind == audit.Refusal && ev.Code == c.code && ev.Reason != ""
+		})
 	}
 }
 
@@ -97,7 +99,9 @@ func TestInertMasksPassAndAreRecorded(t *testing.T) {
 		if !strings.Contains(fmt.Sprint(got.r.Header)+got.body, m) {
 			t.Errorf("%s: the mask did not pass", c.name)
 		}
-		b.event(func(e audit.Event) bool { return len(b.audit.Events()) > before && len(e.Withheld) == 1 && e.Withheld[0].Secret == "KEY" })
+		b.event(func(e audit.Event) bool {
+			return len(b.audit.Events()) > before && len(e.Withheld) == 1 && e.Withheld[0].Secret == "KEY"
+		})
 	}
 }
 
@@ -292,10 +296,10 @@ func TestAddressesOffTheInternetAreNotDialled(t *testing.T) {
 		o.AllowPrivate = nil
 		(*s)[0].Hosts = append((*s)[0].Hosts, hosts(t, "10.0.0.1", "127.0.0.1")...)
 	})
-	b.refused(b.do(b.request("GET", "https://api.test/", "")), 403, "private_address")  // pinned to loopback
-	b.refused(b.do(b.request("GET", "https://10.0.0.1/", "")), 403, "private_address")  // intercepted literal
-	b.refused(b.do(b.request("GET", "http://127.0.0.1/", "")), 403, "private_address")  // cleartext
-	b.refused(b.do(b.request("GET", "http://localhost/", "")), 403, "private_address")  // after DNS
+	b.refused(b.do(b.request("GET", "https://api.test/", "")), 403, "private_address")   // pinned to loopback
+	b.refused(b.do(b.request("GET", "https://10.0.0.1/", "")), 403, "private_address")   // intercepted literal
+	b.refused(b.do(b.request("GET", "http://127.0.0.1/", "")), 403, "private_address")   // cleartext
+	b.refused(b.do(b.request("GET", "http://localhost/", "")), 403, "private_address")   // after DNS
 	if _, err := b.client.Do(b.request("GET", "https://192.168.0.1/", "")); err == nil { // tunnel
 		t.Error("a private address was tunnelled to")
 	}

@@ -144,7 +144,9 @@ func TestCodedBodiesAreSwapped(t *testing.T) {
 	if got := b.upstreamGot(); got.body != "\x00\x01" {
 		t.Errorf("the upstream received %q", got.body)
 	}
-	b.event(func(e audit.Event) bool { return len(e.Withheld) == 1 && strings.Contains(e.Withheld[0].Reason, "coding") })
+	b.event(func(e audit.Event) bool {
+		return len(e.Withheld) == 1 && strings.Contains(e.Withheld[0].Reason, "coding")
+	})
 }
 
 func TestNamedPlaces(t *testing.T) {

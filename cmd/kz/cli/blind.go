@@ -124,7 +124,9 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 }
 
 // managed reports whether a secret has a mask and is scrubbed: all but those which the child is given in plain.
-func (s *blind) managed(sec config.Secret) bool { return sec.Masked() || sec.Expose == config.ExposeOmit }
+func (s *blind) managed(sec config.Secret) bool {
+	return sec.Masked() || sec.Expose == config.ExposeOmit
+}
 
 func (s *blind) find(name string) (config.Secret, bool) {
 	for _, sec := range s.secrets {
