@@ -77,12 +77,14 @@ func (c *Cache) flyTogether(store BatchResolver, group []*entry, flights map[*en
 	landed := make(chan []Outcome, 1)
 	go func() { landed <- store.ResolveBatch(ctx, refs) }()
 	var outs []Outcome
+	lost := &Error{Kind: Unavailable, Message: "the store returned no value"}
 	select {
 	case outs = <-landed:
 	case <-ctx.Done():
+		lost = Transport(ctx.Err())
 	}
 	for i, e := range group {
-		out := Outcome{Err: Transport(context.DeadlineExceeded)}
+		out := Outcome{Err: lost}
 		if i < len(outs) {
 			out = outs[i]
 		}
