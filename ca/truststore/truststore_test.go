@@ -192,3 +192,13 @@ func firstCertificate(t *testing.T, roots []byte) *x509.Certificate {
 	}
 	return cert
 }
+
+func endedAuthority(t *testing.T) (*ca.Authority, *x509.Certificate) {
+	t.Helper()
+	a, err := ca.New(ca.Options{PermittedHosts: []string{"api.example.com"}, Lifetime: time.Hour,
+		Now: func() time.Time { return time.Now().Add(-2 * time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, a.Certificate()
+}
