@@ -1,0 +1,33 @@
+// Command summary reads the output of `go test -json` and tells it calmly: a line
+// per package as it ends, the output of what failed, and the counts.
+//
+//	go test -json ./... | go run ./test/summary
+//	ok    kz/masking  (41 tests, 3.1 s)
+//	…
+//	512 passed, 0 failed, 1 skipped
+//
+// It exits with 1 when something failed, when nothing passed, or, with -strict, when
+// a test was skipped that is not in maySkip.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+)
+
+// maySkip are the tests that may be skipped where every part is required, and why.
+var maySkip = map[string]string{}
+
+func main() {
+	strict := flag.Bool("strict", false, "fail when a test is skipped")
+	flag.Parse()
+	s := newSummary(os.Stdout, maySkip)
+	if err := s.read(os.Stdin); err != nil {
+		fmt.Fprintln(os.Stderr, "summary:", err)
+		os.Exit(1)
+	}
+	if !s.finish(*strict) {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// event is a line of `go test -json` (go doc test2json).
+type event struct {
+	Action      string
+	Package     string
+	ImportPath  string // of build output
+	Test        string
+	Elapsed     float64
+	Output      string
+	FailedBuild string
+}
+
+// summary adds up events.
+type summary struct {
+	out     io.Writer
+	maySkip map[string]string
+
+	packages map[string]*tally // running
+	builds   map[string]string // output of builds, by import path
+
+	passed, failed, skipped int
+	problems                []string // failed tests and forbidden skips, for the end
+	forbidden               int      // skips that are not in maySkip
+}
+
+// tally is one package that has not ended yet.
+type tally struct {
+	tests   map[string]string // result by test: run, pass, fail, skip
+	parents map[string]bool
+	output  map[string]*strings.Builder // by test; "" is the package's own
+}
+
+func newSummary(out io.Writer, maySkip map[string]string) *summary {
+	return &summary{out: out, maySkip: maySkip, packages: map[string]*tally{}, builds: map[string]string{}}
+}
+
+// read takes events until the end. Lines that are not JSON are passed on.
+func (s *summary) read(r io.Reader) error {
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadBytes('\n')
+		if len(line) > 0 {
+			var e event
+			if json.Unmarshal(line, &e) == nil && e.Action != "" {
+				s.take(e)
+			} else {
+				fmt.Fprintf(s.out, "%s\n", strings.TrimSuffix(string(line), "\n"))
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *summary) take(e event) {
+	if e.Action == "build-output" {
+		s.builds[e.ImportPath] += e.Output
+	}
+	if e.Package == "" {
+		return
+	}
+	t := s.packages[e.Package]
+	if t == nil {
+		t = &tally{tests: map[string]string{}, parents: map[string]bool{}, output: map[string]*strings.Builder{}}
+		s.packages[e.Package] = t
+	}
+	switch e.Action {
+	case "output":
+		b := t.output[e.Test]
+		if b == nil {
+			b = &strings.Builder{}
+			t.output[e.Test] = b
+		}
+		b.WriteString(e.Output)
+	case "run", "pass", "fail", "skip":
+		if e.Test == "" {
+			if e.Action != "run" {
+				s.end(e, t)
+				delete(s.packages, e.Package)
+			}
+			return
+		}
+		t.tests[e.Test] = e.Action
+		if i := strings.LastIndexByte(e.Test, '/'); i > 0 {
+			t.parents[e.Test[:i]] = true
+		}
+	}
+}
+
+// end counts a package and prints its line.
+func (s *summary) end(e event, t *tally) {
+	counts := map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(t.tests)) {
+		result := t.tests[name]
+		if result == "run" {
+			result = "fail" // it never ended: a panic or a timeout
+		}
+		if t.parents[name] && (result != "fail" || childFailed(t, name)) {
+			continue // its subtests are counted
+		}
+		counts[result]++
+		switch full := e.Package + "." + name; result {
+		case "fail":
+			s.problems = append(s.problems, "failed: "+full)
+			fmt.Fprintf(s.out, "--- %s\n%s", full, t.text(name))
+		case "skip":
+			if s.maySkip[full] == "" {
+				s.forbidden++
+				s.problems = append(s.problems, "skipped: "+full+": "+reason(t.text(name)))
+			}
+		}
+	}
+	if e.Action == "fail" && counts["fail"] == 0 {
+		counts["fail"]++
+		s.problems = append(s.problems, "failed: "+e.Package+" as a whole")
+		fmt.Fprintf(s.out, "--- %s\n%s%s", e.Package, s.builds[e.FailedBuild], t.text(""))
+	} else if e.Action == "fail" {
+		fmt.Fprint(s.out, t.text(""))
+	}
+	s.passed += counts["pass"]
+	s.failed += counts["fail"]
+	s.skipped += counts["skip"]
+	n := counts["pass"] + counts["fail"] + counts["skip"]
+	if n == 0 {
+		return
+	}
+	word := "ok   "
+	if counts["fail"] > 0 {
+		word = "FAIL "
+	}
+	note := ""
+	if counts["skip"] > 0 {
+		note = fmt.Sprintf(", %d skipped", counts["skip"])
+	}
+	fmt.Fprintf(s.out, "%s %s  (%d tests%s, %.1f s)\n", word, e.Package, n, note, e.Elapsed)
+}
+
+func childFailed(t *tally, parent string) bool {
+	for name, result := range t.tests {
+		if strings.HasPrefix(name, parent+"/") && (result == "fail" || result == "run") {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tally) text(test string) string {
+	if b := t.output[test]; b != nil {
+		return b.String()
+	}
+	return ""
+}
+
+// reason is what a test said when it was skipped.
+func reason(output string) string {
+	for line := range strings.Lines(output) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- ") {
+			return line
+		}
+	}
+	return "no reason given"
+}
+
+// finish prints the counts and tells whether all is well.
+func (s *summary) finish(strict bool) bool {
+	for _, name := range slices.Sorted(maps.Keys(s.packages)) {
+		s.failed++
+		s.problems = append(s.problems, "failed: "+name+" never ended")
+	}
+	for _, p := range s.problems {
+		fmt.Fprintln(s.out, p)
+	}
+	if s.passed == 0 && s.failed == 0 {
+		fmt.Fprintln(s.out, "no test ran")
+	}
+	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
+	return s.failed == 0 && s.passed > 0 && (!strict || s.forbidden == 0)
+}

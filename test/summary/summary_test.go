@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// told runs events through a summary.
+func told(t *testing.T, strict bool, maySkip map[string]string, events ...string) (string, bool) {
+	t.Helper()
+	var out strings.Builder
+	s := newSummary(&out, maySkip)
+	if err := s.read(strings.NewReader(strings.Join(events, "\n"))); err != nil {
+		t.Fatal(err)
+	}
+	ok := s.finish(strict)
+	return out.String(), ok
+}
+
+func ev(action, test string) string {
+	return fmt.Sprintf(`{"Action":%q,"Package":"kz/p","Test":%q,"Elapsed":1.5}`, action, test)
+}
+
+func said(test, text string) string {
+	return fmt.Sprintf(`{"Action":"output","Package":"kz/p","Test":%q,"Output":%q}`, test, text+"\n")
+}
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		strict bool
+		events []string
+		ok     bool
+		last   string
+		has    string
+	}{
+		{"tests are counted by their leaves", false, []string{
+			ev("run", "TestA"), ev("run", "TestA/x"), ev("run", "TestA/y"), ev("pass", "TestA/x"), ev("pass", "TestA/y"), ev("pass", "TestA"), ev("run", "TestB"), ev("pass", "TestB"), ev("pass", ""),
+		}, true, "3 passed, 0 failed, 0 skipped", "ok    kz/p  (3 tests, 1.5 s)"},
+		{"a failure is shown with its output", false, []string{
+			ev("run", "TestA"), ev("run", "TestA/x"), said("TestA/x", "why"), ev("fail", "TestA/x"), ev("fail", "TestA"), ev("fail", ""),
+		}, false, "0 passed, 1 failed, 0 skipped", "--- kz/p.TestA/x\nwhy"},
+		{"a parent that fails by itself is a failure", false, []string{
+			ev("run", "TestA"), ev("run", "TestA/x"), ev("pass", "TestA/x"), said("TestA", "after"), ev("fail", "TestA"), ev("fail", ""),
+		}, false, "1 passed, 1 failed, 0 skipped", "after"},
+		{"a test that never ends is a failure", false, []string{ev("run", "TestA"), said("TestA", "panic: x"), ev("fail", "")}, false, "0 passed, 1 failed, 0 skipped", "panic: x"},
+		{"a package that fails as a whole is a failure", false, []string{
+			`{"ImportPath":"kz/p [kz/p.test]","Action":"build-output","Output":"p.go:1: undefined\n"}`,
+			`{"Action":"fail","Package":"kz/p","Elapsed":0,"FailedBuild":"kz/p [kz/p.test]"}`,
+		}, false, "0 passed, 1 failed, 0 skipped", "undefined"},
+		{"a package that never ends is a failure", false, []string{ev("run", "TestA"), ev("pass", "TestA")}, false, "0 passed, 1 failed, 0 skipped", "never ended"},
+		{"a skip is let pass", false, []string{ev("run", "TestA"), ev("pass", "TestA"), ev("run", "TestB"), ev("skip", "TestB"), ev("pass", "")}, true, "1 passed, 0 failed, 1 skipped", "1 skipped, 1.5 s"},
+		{"a skip is refused when strict", true, []string{
+			ev("run", "TestA"), ev("pass", "TestA"), ev("run", "TestB"), said("TestB", "=== RUN TestB"), said("TestB", "    x_test.go:1: no curl"), ev("skip", "TestB"), ev("pass", ""),
+		}, false, "1 passed, 0 failed, 1 skipped", "skipped: kz/p.TestB: x_test.go:1: no curl"},
+		{"a skip with a reason is let pass when strict", true, []string{ev("run", "TestA"), ev("pass", "TestA"), ev("run", "TestMay"), ev("skip", "TestMay"), ev("pass", "")}, true, "1 passed, 0 failed, 1 skipped", ""},
+		{"no test is no success", false, []string{ev("skip", "")}, false, "0 passed, 0 failed, 0 skipped", "no test ran"},
+		{"other lines are passed on", false, []string{"go: downloading x", ev("run", "TestA"), ev("pass", "TestA"), ev("pass", "")}, true, "1 passed, 0 failed, 0 skipped", "go: downloading x\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			out, ok := told(t, c.strict, map[string]string{"kz/p.TestMay": "for a reason"}, c.events...)
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			if ok != c.ok || lines[len(lines)-1] != c.last || !strings.Contains(out, c.has) {
+				t.Errorf("ok %v, want %v; want the last line %q and somewhere %q:\n%s", ok, c.ok, c.last, c.has, out)
+			}
+		})
+	}
+}
