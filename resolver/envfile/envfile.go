@@ -159,7 +159,7 @@ func (s *Store) fileError(err error) error {
 	switch e.Kind {
 	case resolver.NotFound:
 		e.Advice = "make the file with lines NAME=value, or correct the backend's `path`"
-	case resolver.AccessDenied:
+	default:
 		e.Advice = "check its owner and mode: ls -l " + shellQuote(s.opt.Path)
 	}
 	return e

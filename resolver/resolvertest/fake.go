@@ -17,6 +17,7 @@ type Fake struct {
 	leases map[string]time.Duration
 	delay  time.Duration
 	deaf   bool
+	limit  time.Duration
 	calls  map[string]int
 	now    int // calls under way
 	most   int
@@ -53,6 +54,9 @@ func (f *Fake) Delay(d time.Duration) { f.change(func() { f.delay, f.deaf = d, f
 // DelayDeaf is Delay for a store that does not heed its context.
 func (f *Fake) DelayDeaf(d time.Duration) { f.change(func() { f.delay, f.deaf = d, true }) }
 
+// SetLimit is the time limit of one call. Zero: resolver.DefaultTimeout.
+func (f *Fake) SetLimit(d time.Duration) { f.change(func() { f.limit = d }) }
+
 // Calls returns how often id was fetched.
 func (f *Fake) Calls(id string) (n int) { f.change(func() { n = f.calls[id] }); return n }
 
@@ -70,14 +74,17 @@ func (f *Fake) Resolve(ctx context.Context, ref resolver.Ref) (resolver.Result, 
 	if err := f.enter(ctx); err != nil {
 		return resolver.Result{}, err
 	}
+	if ref.ID == "" {
+		return resolver.Result{}, &resolver.Error{Kind: resolver.InvalidReference, Advice: "name a secret"}
+	}
 	return f.fetch(ref)
 }
 
 func (f *Fake) enter(ctx context.Context) error {
-	var delay time.Duration
+	var delay, limit time.Duration
 	var deaf bool
 	f.change(func() {
-		delay, deaf = f.delay, f.deaf
+		delay, deaf, limit = f.delay, f.deaf, f.limit
 		f.now++
 		f.most = max(f.most, f.now)
 	})
@@ -85,6 +92,14 @@ func (f *Fake) enter(ctx context.Context) error {
 	if deaf {
 		time.Sleep(delay)
 		return nil
+	}
+	if limit <= 0 {
+		limit = resolver.DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return resolver.Transport(err)
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
