@@ -321,3 +321,17 @@ func TestRequestTrailersAndHTTP10(t *testing.T) {
 		t.Errorf("%q %v", all, err)
 	}
 }
+
+func TestNothingIsAddedToAnAnswer(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"<html>", strings.Repeat("x", 3<<20)} {
+		b := newBed(t, rawUpstream(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-One: 1\r\n\r\n%s", len(body), body), closeNotify))
+		for _, h2 := range []bool{false, true} {
+			b.client = b.newClient(h2)
+			a := b.do(b.request("POST", "https://api.test/", "x"))
+			if len(a.Header) != 2 || a.Header.Get("X-One") != "1" || a.ContentLength != int64(len(body)) || a.body != body {
+				t.Errorf("h2 %v: %v, length %d", h2, a.Header, a.ContentLength)
+			}
+		}
+	}
+}

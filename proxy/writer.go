@@ -23,12 +23,20 @@ type responseWriter struct {
 	wrote bool
 }
 
+// guessed are the headers that net/http would add of its own; an answer keeps only what its upstream sent.
+var guessed = []string{"Content-Type", "Date"}
+
 // WriteHeader implements http.ResponseWriter.
 func (w *responseWriter) WriteHeader(status int) {
 	w.mu.Lock()
 	w.wrote = true
 	w.mu.Unlock()
 	h := w.Header()
+	for _, name := range guessed {
+		if _, ok := h[name]; !ok {
+			h[name] = nil
+		}
+	}
 	if w.length >= 0 && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified && w.x.event.Method != http.MethodHead {
 		h["Content-Length"] = []string{strconv.FormatInt(w.length, 10)}
 	}
