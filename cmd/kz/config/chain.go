@@ -31,7 +31,6 @@ func (r *reader) chain(backends map[string]Backend, secrets []Secret, said map[s
 			}
 			if s == nil {
 				r.add(set.Pos, "%s names a secret that is not configured", shown(key))
-				delete(settings, key)
 				continue
 			}
 			set.Secret = s.Name

@@ -20,12 +20,7 @@ func seed(f *testing.F, extra ...string) {
 
 // through runs a file of the given name through everything that a file goes through.
 func through(t *testing.T, name string, data []byte) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, name)
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := Load(Options{Dir: dir, File: name, Getenv: func(string) string { return "" }})
+	cfg, err := buildOne(name, data, "")
 	if err != nil {
 		if len(lines(err)) > maxProblems+1 {
 			t.Errorf("there are %d problems", len(lines(err)))
@@ -48,8 +43,14 @@ func through(t *testing.T, name string, data []byte) {
 		seen[s.Name] = true
 	}
 	for _, env := range cfg.Environments {
-		_, _ = Load(Options{Dir: dir, File: name, Env: env, Getenv: func(string) string { return "" }})
+		_, _ = buildOne(name, data, env)
 	}
+}
+
+// buildOne builds the configuration of one file without touching the disk.
+func buildOne(name string, data []byte, env string) (*Config, error) {
+	o := Options{Env: env, Getenv: func(string) string { return "" }}
+	return build(o, []input{{found: found{shown: name}, data: data, source: Source{RealPath: "/work/" + name}}})
 }
 
 // FuzzTOML checks that a file never makes kz panic, and that it is read as the library's own decoder reads it.

@@ -43,26 +43,44 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	inputs := make([]input, len(files))
+	for i, f := range files {
+		inputs[i].found = f
+		inputs[i].data, inputs[i].source, inputs[i].problem = f.read()
+	}
+	return build(o, inputs)
+}
+
+// input is one file with its bytes, or with what kept them from being read.
+type input struct {
+	found
+	data    []byte
+	source  Source
+	problem *Problem
+}
+
+// build is Load without the reading.
+func build(o Options, inputs []input) (*Config, error) {
 	r := newReader(homeDir(o.Getenv))
 	cfg := &Config{}
 	var shownNames []string
-	for _, f := range files {
-		shownNames = append(shownNames, f.shown)
-		data, src, problem := f.read()
+	for _, in := range inputs {
+		shownNames = append(shownNames, in.shown)
+		problem := in.problem
 		if problem == nil {
-			r.dirs[f.shown] = filepath.Dir(src.RealPath)
+			r.dirs[in.shown] = filepath.Dir(in.source.RealPath)
 			var root *node
-			if root, problem = f.parse(data); problem == nil {
+			if root, problem = in.parse(in.data); problem == nil {
 				always, sections := r.layers(root)
-				cfg.Sources = append(cfg.Sources, src)
-				cfg.files = append(cfg.files, loaded{f.shown, always, sections})
+				cfg.Sources = append(cfg.Sources, in.source)
+				cfg.files = append(cfg.files, loaded{in.shown, always, sections})
 			}
 		}
 		if problem != nil {
 			r.put(*problem)
 		}
 	}
-	if len(cfg.files) < len(files) {
+	if len(cfg.files) < len(inputs) {
 		// What the unreadable file would have said is unknown: more problems would be guesses.
 		return nil, r.err(shownNames)
 	}

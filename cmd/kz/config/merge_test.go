@@ -177,8 +177,8 @@ func TestAFileLaidOverAnotherMayNameAnEntryAsThatOneDoes(t *testing.T) {
 		t.Fatalf("secrets are %v", names(cfg))
 	}
 	for _, s := range cfg.Secrets {
-		if len(s.Hosts) != 1 {
-			t.Errorf("%s has %d hosts", s.Name, len(s.Hosts))
+		if len(s.Hosts) != 1 || s.Pos.File != ".keyzero.yaml" || s.Label == s.Name {
+			t.Errorf("%s is %+v", s.Name, s)
 		}
 	}
 }
@@ -345,20 +345,35 @@ func TestAliasesThatMultiplyAreRefused(t *testing.T) {
 
 func TestFilesThatWouldCostTooMuchAreRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{
-		"flow":        "a: " + strings.Repeat("[", 5000),
-		"flow tables": "a: " + strings.Repeat("{b: ", 3000),
-		"sequences":   strings.Repeat("- ", 5000) + "x",
-		"complex":     strings.Repeat("? ", 5000) + "x",
-		"tokens":      strings.Repeat("a: b\n", 50_000),
-		"tags":        "a: " + strings.Repeat("!!a ", 5000) + "x",
-		"anchors":     "a: " + strings.Repeat("&a ", 5000) + "x",
+	const deep, many = "too deep", "too many values"
+	for _, tt := range []struct{ name, file, text, want string }{
+		{"lists in one another", "f.yaml", "a: " + strings.Repeat("[", 5000), deep},
+		{"tables in one another", "f.yaml", "a: " + strings.Repeat("{b: ", 3000), deep},
+		{"list entries in one line", "f.yaml", strings.Repeat("- ", 5000) + "x", deep},
+		{"complex keys in one line", "f.yaml", strings.Repeat("? ", 5000) + "x", deep},
+		{"tags in one line", "f.yaml", "a: " + strings.Repeat("!!a ", 5000) + "x", deep},
+		{"block tables in one another", "f.yaml", blocks(40), deep},
+		{"keys", "f.yaml", strings.Repeat("a: b\n", maxTokens), many},
+		{"a long list", "f.toml", "a = [" + strings.Repeat("1,", maxNodes) + "]", many},
+		{"many tables", "f.toml", strings.Repeat("[[a]]\n", maxNodes+1), many},
+		{"lists in one another in TOML", "f.toml", "a = " + strings.Repeat("[", 40) + strings.Repeat("]", 40), deep},
+		{"tables in one another in TOML", "f.toml", "a = " + strings.Repeat("{ b = ", 40) + "1" + strings.Repeat("}", 40), deep},
+		{"a header of many parts", "f.toml", "[" + strings.Repeat("a.", 40) + "b]", "too many parts"},
 	} {
-		if _, err := loadYAML(t, text); err == nil {
-			t.Errorf("%s are accepted", name)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := buildOne(tt.file, []byte(tt.text), "")
+			if ls := lines(err); len(ls) != 1 || !strings.HasSuffix(ls[0], tt.want) && !strings.HasSuffix(ls[0], "nested "+tt.want) {
+				t.Errorf("problems are %v, want %s", ls, tt.want)
+			}
+		})
 	}
-	if _, err := loadTOML(t, "a = ["+strings.Repeat("1,", 60_000)+"]"); err == nil || !strings.Contains(err.Error(), "too many values") {
-		t.Errorf("a long list gives %v", err)
+}
+
+func blocks(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.Repeat(" ", i) + "a:\n")
 	}
+	return b.String()
 }

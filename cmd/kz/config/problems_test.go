@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -54,11 +56,16 @@ hosts = ["https://api.example.com/v1", "api.example.com/v1", "http://user:pw@api
 A = { secret_id = "x", mask = "sk_live" }
 B = { secret_id = "x", mask = "{mask}{mask}" }
 C = { secret_id = "x", mask = "a b{mask}" }
-D = { secret_id = "x", mask = "` + strings.Repeat("x", 200) + `{mask}" }`, `
+D = { secret_id = "x", mask = "` + strings.Repeat("x", 200) + `{mask}" }
+E = { secret_id = "x", mask = "kz_masked_{mask}" }`, `
 .keyzero.toml:4:31: "mask" must hold {mask} exactly once → as in "sk_live_{mask}"
 .keyzero.toml:5:31: "mask" must hold {mask} exactly once → as in "sk_live_{mask}"
 .keyzero.toml:6:31: "mask" may hold letters, digits and plain punctuation beside {mask}, and no mask
-.keyzero.toml:7:31: "mask" is longer than 128 bytes`},
+.keyzero.toml:7:31: "mask" is longer than 128 bytes
+.keyzero.toml:8:31: "mask" may hold letters, digits and plain punctuation beside {mask}, and no mask`},
+		{"names of backends that are no names", "[backends.\"\\u001b[2J\"]\ntype = 'env'\n[backends.a]\ntype = 'env'\n[backends.b]\ntype = 'env'\n[secrets.A]", `
+.keyzero.toml:1:11: the name of a backend is made of letters, digits, -, _ and .
+.keyzero.toml:7:10: the secret names no backend → the backends are a, b`},
 		{"spans of time and words out of a few", aws + `[secrets.A]
 secret_id = "x"
 ttl = "1 hour"
@@ -322,6 +329,8 @@ secrets:
 .keyzero.yaml:4:5: "secret_id" takes text, not nothing`},
 		{"duplicate keys", "secrets: {}\nsecrets: {}\n", `
 .keyzero.yaml:2:1: reading YAML: the key is already defined`},
+		{"the same key in another spelling", "secrets: {}\n\"s\\x65crets\": {}\n", `
+.keyzero.yaml:2:1: the key "secrets" is already defined`},
 		{"a second document", "secrets: {}\n---\negress: {}\n", `
 .keyzero.yaml:3:1: a second document starts here, and only one is read`},
 		{"tags", "secrets: !!map {}\n", `
@@ -407,5 +416,18 @@ func expect(t *testing.T, err error, want string) {
 	got, wanted := lines(err), strings.Split(strings.TrimSpace(want), "\n")
 	if !slices.Equal(got, wanted) {
 		t.Errorf("problems are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))
+	}
+}
+
+func TestAReasonNeverQuotesTheValue(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{"canary-Zq81": "it cannot be understood", "query": "canary-Zq81: give query a name"} {
+		err := fmt.Errorf("place: %w", errors.New("canary-Zq81: give query a name"))
+		if got := reason(err, value); got != want {
+			t.Errorf("for %q the reason is %q", value, got)
+		}
+	}
+	if got := reason(errors.New("canary-Zq81"), "canary-Zq81"); got != "it cannot be understood" {
+		t.Errorf("without a reason it is %q", got)
 	}
 }
