@@ -7,6 +7,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -90,7 +91,13 @@ func Main() (code int) {
 
 // main runs one command line and reports its error.
 func (a *app) main(ctx context.Context, args []string) int {
+	ctx, stop := interruptible(ctx)
+	defer stop()
 	err := execute(ctx, newRootCmd(a), args)
+	var cause *interruption
+	if err != nil && errors.As(context.Cause(ctx), &cause) {
+		err = cause // whatever failed, failed because of it
+	}
 	a.ui.Error(err)
 	return exitCode(err)
 }

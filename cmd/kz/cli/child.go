@@ -47,8 +47,11 @@ func runChild(ctx context.Context, spec childSpec) (code int, err error) {
 		}
 	}
 	signals := make(chan os.Signal, 16)
-	notifyForwarded(signals) // before the start: none may be lost, or end kz alone
+	notifyAll(signals, forwarded) // before the start: none may be lost, or end kz alone
 	defer signal.Stop(signals)
+	if err := takeOver(ctx); err != nil {
+		return 0, err
+	}
 
 	c := &child{
 		cmd: &exec.Cmd{

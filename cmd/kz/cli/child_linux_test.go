@@ -26,13 +26,6 @@ var platformPrograms = map[string]func(){
 	"kz-hardened": hardenedProgram,
 }
 
-var signalNames = map[string]os.Signal{
-	"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP,
-	"QUIT": syscall.SIGQUIT, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
-}
-
-func newSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
-
 // counterProgram counts the signals it gets, until none has come for a while, and ends with 7.
 func counterProgram() {
 	c := make(chan os.Signal, 16)

@@ -6,13 +6,15 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"os/signal"
 	"syscall"
 )
 
 var terminate = os.Kill
 
-func notifyForwarded(c chan<- os.Signal) { signal.Notify(c, os.Interrupt) }
+var (
+	forwarded   = []os.Signal{os.Interrupt}
+	stopSignals = []os.Signal{os.Interrupt}
+)
 
 // forward: a console gives Ctrl-C to every process attached to it.
 func forward(*os.Process, os.Signal) {}

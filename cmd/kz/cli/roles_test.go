@@ -11,6 +11,7 @@ import (
 var testPrograms = merge(platformPrograms, map[string]func(){
 	"kz-child": childProgram,
 	"kz-guard": guardProgram,
+	"kz-long":  longProgram,
 })
 
 func merge(maps ...map[string]func()) map[string]func() {
@@ -33,7 +34,9 @@ func childProgram() {
 	}
 	code := 0
 	if err == nil {
-		code, err = runChild(context.Background(), childSpec{
+		ctx, stop := interruptible(context.Background())
+		defer stop()
+		code, err = runChild(ctx, childSpec{
 			Argv:      os.Args[1:],
 			Env:       a.environ,
 			Stdin:     os.Stdin,
@@ -48,6 +51,22 @@ func childProgram() {
 		os.Exit(exitCode(err))
 	}
 	os.Exit(code)
+}
+
+// longProgram is a command that takes long, and has something to clean up.
+func longProgram() {
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+	fmt.Println("up")
+	<-ctx.Done()
+	fmt.Println("cleaned up")
+	err := context.Cause(ctx)
+	newApp().ui.Error(err)
+	if os.Getenv("KZ_TEST_STUCK") != "" {
+		fmt.Println("stuck")
+		select {}
+	}
+	os.Exit(exitCode(err))
 }
 
 // guardProgram asks whether it runs inside a session.

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"os"
-	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,15 +18,8 @@ var forwarded = []os.Signal{
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGCONT,
 }
 
-// notifyForwarded takes the signals over. One that kz was started with as ignored (nohup, a
-// background job of a plain shell) stays so, for the child too.
-func notifyForwarded(c chan<- os.Signal) {
-	for _, s := range forwarded {
-		if !signal.Ignored(s) {
-			signal.Notify(c, s)
-		}
-	}
-}
+// stopSignals ask kz itself to stop, while there is no child.
+var stopSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
 // forward passes one signal on, unless the keyboard has done so already.
 func forward(p *os.Process, s os.Signal) {

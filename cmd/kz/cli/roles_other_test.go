@@ -1,0 +1,5 @@
+//go:build !linux
+
+package cli
+
+var platformPrograms map[string]func()
