@@ -27,7 +27,8 @@ type requestBody struct {
 	format   fields.Format
 	boundary string
 	coding   []string
-	edit     bool // a swap may stand in it
+	edit     bool   // a swap may stand in it
+	original []byte // as the client sent it; only of a held body
 
 	mu    sync.Mutex
 	seen  map[string]int // masks found in it
@@ -95,6 +96,7 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 
 // held edits a whole body. One that is not changed is sent as it came.
 func (b *requestBody) held(r *http.Request, original []byte) *refusal {
+	b.original = original
 	edited, err := b.pipeline(bytes.NewReader(original))
 	if err != nil {
 		return b.internal(err)
@@ -127,6 +129,16 @@ func (b *requestBody) held(r *http.Request, original []byte) *refusal {
 		return &sentBody{r: bytes.NewReader(result), src: http.NoBody, x: b.x}, nil
 	}
 	return nil
+}
+
+// repeat edits a held body once more, with the values as they are now.
+func (b *requestBody) repeat(r *http.Request) bool {
+	b.mu.Lock()
+	clear(b.seen)
+	clear(b.swaps)
+	b.mu.Unlock()
+	b.x.out.n.Store(0)
+	return b.held(r, b.original) == nil
 }
 
 // pipeline decodes src, edits it and encodes it again.

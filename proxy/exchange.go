@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -30,11 +31,13 @@ type exchange struct {
 	// refused is kz's own answer. Once it is set nothing goes upstream.
 	refused *refusal
 	edits   []edit
-	body    *requestBody
-	out     counter
-	in      counter
-	conn    net.Conn // the upstream's
-	http11  bool     // the client understands informational answers
+	// unedited is the head before the edits, to begin from again after a 401.
+	unedited *head
+	body     *requestBody
+	out      counter
+	in       counter
+	conn     net.Conn // the upstream's
+	http11   bool     // the client understands informational answers
 
 	mu       sync.Mutex // guards what follows: early hints and a body that is still being sent run beside the handler
 	ended    bool
@@ -55,7 +58,6 @@ func (x *exchange) begin(r *http.Request, a policy.Authority) {
 // serve runs r through goproxy: onRequest, the transport, onResponse, and back to w.
 func (x *exchange) serve(w http.ResponseWriter, r *http.Request, scope *policy.Scope, scheme string) {
 	x.scope = scope
-	x.scrub = x.p.scrubbers()
 	x.w = &responseWriter{ResponseWriter: w, x: x, proto: r.ProtoMajor, length: -1}
 	x.http11 = r.ProtoAtLeast(1, 1)
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
@@ -197,6 +199,8 @@ func onResponse(resp *http.Response, ctx *goproxy.ProxyCtx) *http.Response {
 		resp = x.refused.response(ctx.Req, x.id)
 	}
 	if x.refused == nil {
+		// Taken only now: values that were fetched for this very request are among those looked for.
+		x.scrub = x.p.scrubbers()
 		if ref := x.receive(resp, ctx.Req); ref != nil {
 			x.refused = ref
 			resp = ref.response(ctx.Req, x.id)
@@ -258,8 +262,23 @@ func isDial(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// RoundTrip implements goproxy.RoundTripper: it picks the pool and watches for early hints.
+// RoundTrip implements goproxy.RoundTripper. A request whose secrets the upstream rejects is sent once more, if that can
+// be done safely and a value has changed.
 func (x *exchange) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Response, error) {
+	resp, err := x.send(r)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !x.again(r) {
+		return resp, err
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxDrained)
+	_ = resp.Body.Close()
+	return x.send(r)
+}
+
+// maxDrained is how much of a rejection is read so that its connection can be used again.
+const maxDrained = 64 << 10
+
+// send picks the pool and watches for early hints.
+func (x *exchange) send(r *http.Request) (*http.Response, error) {
 	tr := x.p.transports.h1
 	if x.w.proto == 2 {
 		tr = x.p.transports.h2

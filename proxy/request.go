@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"kz/masking"
@@ -34,6 +36,17 @@ func (x *exchange) prepare(r *http.Request) *refusal {
 }
 
 func (x *exchange) applyEdits(r *http.Request) *refusal {
+	if len(x.edits) == 0 {
+		return nil
+	}
+	if x.p.opts.Rejected != nil {
+		x.unedited = &head{maps.Clone(r.Header), *r.URL}
+	}
+	return x.edit(r)
+}
+
+// edit puts the values into r.
+func (x *exchange) edit(r *http.Request) *refusal {
 	for _, e := range x.edits {
 		value, ref := x.p.value(r.Context(), e.secret, x.scope.Authority)
 		if ref != nil {
@@ -48,6 +61,53 @@ func (x *exchange) applyEdits(r *http.Request) *refusal {
 		x.didSwap(e.secret, e.place.String())
 	}
 	return nil
+}
+
+// head is what of a request an edit changes, as it was.
+type head struct {
+	header http.Header
+	url    url.URL
+}
+
+// again prepares r to be sent once more after a 401: with new values, when there are any. Only an idempotent request
+// (RFC 9110, section 9.2.2) whose body can be sent again is.
+func (x *exchange) again(r *http.Request) bool {
+	names := x.swappedNames()
+	if len(names) == 0 || x.p.opts.Rejected == nil || !x.p.opts.Rejected(r.Context(), names) {
+		return false
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
+	default:
+		return false
+	}
+	bodiless := r.Body == nil || r.Body == http.NoBody
+	if !bodiless && (x.body == nil || x.body.original == nil) {
+		return false
+	}
+	x.mu.Lock()
+	x.swapped = nil
+	x.mu.Unlock()
+	if x.unedited != nil {
+		u := x.unedited.url
+		r.Header, r.URL = maps.Clone(x.unedited.header), &u
+	}
+	if x.edit(r) != nil {
+		return false
+	}
+	return bodiless || x.body.repeat(r)
+}
+
+func (x *exchange) swappedNames() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var names []string
+	for _, s := range x.swapped {
+		if !slices.Contains(names, s.Secret) {
+			names = append(names, s.Secret)
+		}
+	}
+	return names
 }
 
 // judge asks policy about one mask and notes the answer. It reports whether the mask is to be swapped.

@@ -33,7 +33,6 @@ func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
 		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " answered in a coding that cannot be scrubbed",
 			Hint: "ask for gzip, deflate, br, zstd or identity"}
 	}
-	x.rejected(resp, r)
 	for _, name := range goneHeaders {
 		delete(resp.Header, name)
 	}
@@ -58,22 +57,6 @@ func (x *exchange) bodySwaps() int {
 	x.body.mu.Lock()
 	defer x.body.mu.Unlock()
 	return len(x.body.swaps)
-}
-
-// rejected tells the cache about a 401 to a request that carried secrets.
-func (x *exchange) rejected(resp *http.Response, r *http.Request) {
-	if resp.StatusCode != http.StatusUnauthorized || x.p.opts.Rejected == nil {
-		return
-	}
-	x.mu.Lock()
-	var names []string
-	for _, s := range x.swapped {
-		names = append(names, s.Secret)
-	}
-	x.mu.Unlock()
-	if len(names) > 0 {
-		x.p.opts.Rejected(r.Context(), names)
-	}
 }
 
 // scrubHeader takes values out of h in place. A header whose name holds one is dropped.

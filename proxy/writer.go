@@ -93,7 +93,7 @@ func (w *responseWriter) earlyHints(h http.Header) {
 		delete(h, name)
 	}
 	delete(h, "Content-Length")
-	scrubHeader(w.x.scrub, h, w.x.didScrub("early_hints"))
+	scrubHeader(w.x.p.scrubbers(), h, w.x.didScrub("early_hints"))
 	dst := w.Header()
 	for k, vs := range h {
 		dst[k] = vs

@@ -1,0 +1,77 @@
+package proxy_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"kz/proxy"
+	"kz/proxy/audit"
+	"kz/proxy/policy"
+	"kz/resolver"
+)
+
+func TestARejectedRequestIsRepeatedOnceWithANewValue(t *testing.T) {
+	t.Parallel()
+	const next = "rotated-value-8c1e"
+	for _, c := range []struct {
+		name, method, body string
+		changes            bool
+		sent               int32
+		status             int
+	}{
+		{"GET", "GET", "", true, 2, 200},
+		{"PUT with a held body", "PUT", "token", true, 2, 200},
+		{"POST is not idempotent", "POST", "token", true, 1, 401},
+		{"the value did not change", "GET", "", false, 1, 401},
+		{"no secret in the request", "GET", "none", true, 1, 401},
+	} {
+		var sent, asked atomic.Int32
+		var b *bed
+		b = newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
+			o.Rejected = func(_ context.Context, names []string) bool {
+				asked.Add(1)
+				if !c.changes || len(names) != 1 || names[0] != "KEY" {
+					return false
+				}
+				b.values.Store("KEY", next)
+				if err := b.proxy.Learn("KEY", resolver.NewSecret(next)); err != nil {
+					t.Error(err)
+				}
+				return true
+			}
+			b.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				sent.Add(1)
+				body, _ := io.ReadAll(r.Body)
+				if r.Header.Get("Authorization") != "Bearer "+next && !strings.Contains(string(body), next) {
+					w.WriteHeader(401)
+				}
+				_, _ = w.Write([]byte("old " + keyValue + " new " + next))
+			})
+		})
+		r := b.request(c.method, "https://api.test/", "", "Authorization: Bearer "+b.mask("KEY"))
+		switch c.body {
+		case "token":
+			r = b.request(c.method, "https://api.test/", `{"token":"`+b.mask("KEY")+`"}`, "Content-Type: application/json")
+		case "none":
+			r.Header.Del("Authorization")
+		}
+		a := b.do(r)
+		if a.StatusCode != c.status || sent.Load() != c.sent {
+			t.Errorf("%s: status %d, sent %d times", c.name, a.StatusCode, sent.Load())
+		}
+		if (c.body == "none") != (asked.Load() == 0) {
+			t.Errorf("%s: the store was asked %d times", c.name, asked.Load())
+		}
+		if c.status == 200 && a.body != "old "+b.mask("KEY")+" new "+b.mask("KEY") {
+			t.Errorf("%s: %s", c.name, a.body)
+		}
+		e := b.event(func(e audit.Event) bool { return e.Kind == audit.Request })
+		if want := map[bool]int{true: 0, false: 1}[c.body == "none"]; len(e.Swapped) != want {
+			t.Errorf("%s: %+v", c.name, e)
+		}
+	}
+}
