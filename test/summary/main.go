@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"time"
 )
 
 // maySkip are the tests that may be skipped where every part is required, and why.
@@ -21,11 +22,15 @@ var maySkip = map[string]string{}
 
 func main() {
 	strict := flag.Bool("strict", false, "fail when a test is skipped")
+	since := flag.Int64("since", 0, "tell how long it is since this Unix time")
 	flag.Parse()
 	s := newSummary(os.Stdout, maySkip)
 	if err := s.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "summary:", err)
 		os.Exit(1)
+	}
+	if *since > 0 {
+		fmt.Printf("total: %d s\n", time.Now().Unix()-*since)
 	}
 	if !s.finish(*strict) {
 		os.Exit(1)
