@@ -330,7 +330,7 @@ secrets:
 		{"duplicate keys", "secrets: {}\nsecrets: {}\n", `
 .keyzero.yaml:2:1: reading YAML: the key is already defined`},
 		{"the same key in another spelling", "secrets: {}\n\"s\\x65crets\": {}\n", `
-.keyzero.yaml:2:1: the key "secrets" is already defined`},
+.keyzero.yaml:2:1: reading YAML: the key is already defined`},
 		{"a second document", "secrets: {}\n---\negress: {}\n", `
 .keyzero.yaml:3:1: a second document starts here, and only one is read`},
 		{"tags", "secrets: !!map {}\n", `
