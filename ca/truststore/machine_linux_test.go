@@ -3,7 +3,6 @@ package truststore
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
@@ -13,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	library "github.com/smallstep/truststore"
@@ -33,6 +33,7 @@ func TestThisMachinesStore(t *testing.T) {
 		t.Skip("LEFT OUT: " + machineVariable + " is set, but only root can change this machine's trust store")
 	}
 	debianTool(t)
+	lockMachine(t)
 	curl, err := exec.LookPath("curl")
 	if err != nil {
 		t.Fatal("curl is needed: ", err)
@@ -112,6 +113,19 @@ func TestThisMachinesStore(t *testing.T) {
 	}
 }
 
+// lockMachine keeps apart the tests, of whatever package, that change this machine's store.
+func lockMachine(t *testing.T) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "kz-test-truststore.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+}
+
 // interceptedHost serves TLS as kz does for a bound host: with a leaf of its own.
 func interceptedHost(t *testing.T, a *ca.Authority) *httptest.Server {
 	t.Helper()
@@ -133,118 +147,4 @@ func interceptedHost(t *testing.T, a *ca.Authority) *httptest.Server {
 func fileExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-func TestJavaKeystore(t *testing.T) {
-	keytool, err := exec.LookPath("keytool")
-	if err != nil {
-		t.Skip("LEFT OUT: no keytool")
-	}
-	home := t.TempDir()
-	mustDo(t, os.MkdirAll(filepath.Join(home, "lib", "security"), 0o755))
-	mustDo(t, os.Mkdir(filepath.Join(home, "bin"), 0o755))
-	keystore := filepath.Join(home, "lib", "security", "cacerts")
-	mustDo(t, os.WriteFile(filepath.Join(home, "bin", "keytool"), []byte("#!/bin/sh\nexec "+keytool+" \"$@\"\n"), 0o755))
-	t.Setenv("JAVA_HOME", home)
-
-	if note, ok := newJava().available(); ok || !strings.Contains(note, "no cacerts") {
-		t.Errorf("without a keystore: %q, %v", note, ok)
-	}
-	other, otherCert := keptCertificate(t, "other.example")
-	otherFile := filepath.Join(t.TempDir(), "other.pem")
-	mustDo(t, os.WriteFile(otherFile, other.CertPEM(), 0o600))
-	if out, err := exec.Command(keytool, "-importcert", "-noprompt", "-keystore", keystore, "-storepass", "changeit", "-file", otherFile, "-alias", "other").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	_, cert := keptCertificate(t)
-	testStore(t, newJava, cert, keystore)
-	if state, err := newJava().find(otherCert); err != nil || state != Trusted {
-		t.Errorf("the other certificate: %v, %v", state, err)
-	}
-
-	mustDo(t, os.WriteFile(keystore, []byte("garbage"), 0o644))
-	if state, err := newJava().find(cert); err == nil {
-		t.Errorf("an unreadable keystore is taken for one that says %v", state)
-	}
-	t.Setenv("JAVA_HOME", "")
-	if note, ok := newJava().available(); ok || note != "JAVA_HOME is not set" {
-		t.Errorf("without JAVA_HOME: %q, %v", note, ok)
-	}
-	t.Setenv("JAVA_HOME", t.TempDir())
-	if note, ok := newJava().available(); ok || !strings.Contains(note, "no keytool") {
-		t.Errorf("without keytool: %q, %v", note, ok)
-	}
-}
-
-// nssChild tells the test binary that it is the child, whose HOME is the test's: the library reads HOME when it starts.
-const nssChild = "KZ_TEST_NSS_HOME"
-
-func TestNSSDatabases(t *testing.T) {
-	certutil, err := exec.LookPath("certutil")
-	if err != nil {
-		t.Skip("LEFT OUT: no certutil (package libnss3-tools)")
-	}
-	home := os.Getenv(nssChild)
-	if home == "" {
-		home = t.TempDir()
-		cmd := exec.Command(os.Args[0], "-test.run=^TestNSSDatabases$", "-test.v")
-		cmd.Env = append(os.Environ(), "HOME="+home, nssChild+"="+home)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	if note, ok := newNSS().available(); ok || !strings.Contains(note, "no Firefox") {
-		t.Errorf("without databases: %q, %v", note, ok)
-	}
-	firefox, chromium := filepath.Join(home, ".mozilla", "firefox", "x.default"), filepath.Join(home, ".pki", "nssdb")
-	for _, dir := range []string{firefox, chromium} {
-		mustDo(t, os.MkdirAll(dir, 0o700))
-		mustDo(t, exec.Command(certutil, "-N", "-d", "sql:"+dir, "--empty-password").Run())
-	}
-	_, cert := keptCertificate(t)
-	testStore(t, newNSS, cert, "2 of Firefox and Chromium")
-
-	mustDo(t, newNSS().add(cert))
-	mustDo(t, exec.Command(certutil, "-D", "-d", "sql:"+firefox, "-n", uniqueName(cert)).Run())
-	if state, err := newNSS().find(cert); err != nil || state != Partial {
-		t.Errorf("in one of two databases: %v, %v", state, err)
-	}
-	mustDo(t, newNSS().remove(cert))
-	if state, err := newNSS().find(cert); err != nil || state != Absent {
-		t.Errorf("removed from one: %v, %v", state, err)
-	}
-
-	ended, endedCert := endedAuthority(t)
-	file := filepath.Join(home, "ended.pem")
-	mustDo(t, os.WriteFile(file, ended.CertPEM(), 0o600))
-	mustDo(t, exec.Command(certutil, "-A", "-d", "sql:"+firefox, "-t", "C,,", "-n", uniqueName(endedCert), "-i", file).Run())
-	mustDo(t, newNSS().remove(endedCert))
-	if state, err := newNSS().find(endedCert); err != nil || state != Absent {
-		t.Errorf("an authority that has ended: %v, %v", state, err)
-	}
-}
-
-// testStore takes a certificate in and out twice.
-func testStore(t *testing.T, open func() store, cert *x509.Certificate, note string) {
-	t.Helper()
-	for _, step := range []struct {
-		do   func(store, *Report, *x509.Certificate) error
-		want Report
-	}{
-		{uninstall, Report{State: Absent}},
-		{install, Report{State: Trusted, Changed: true}},
-		{install, Report{State: Trusted}},
-		{uninstall, Report{State: Absent, Changed: true}},
-		{uninstall, Report{State: Absent}},
-	} {
-		reports, err := each([]store{open()}, func(s store, r *Report) error { return step.do(s, r, cert) }, cert)
-		if err != nil {
-			t.Fatal(err)
-		}
-		step.want.Store, step.want.Note = open().name(), note
-		if reports[0] != step.want {
-			t.Errorf("got %+v, want %+v", reports[0], step.want)
-		}
-	}
 }
