@@ -18,7 +18,7 @@ import (
 // Attempts of one call, and the most that is waited between them.
 const (
 	maxAttempts = 3
-	maxBackoff  = 3 * time.Second
+	maxBackoff  = 1500 * time.Millisecond
 )
 
 // client is Secrets Manager in one region.
