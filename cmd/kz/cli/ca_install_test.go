@@ -145,7 +145,7 @@ func TestCAInstallWithoutATerminal(t *testing.T) {
 	wantSays(t, stderr, "no terminal\nkz: hint: check the fingerprint, then: kz ca install --yes "+a.Fingerprint())
 	b.wantCalls(t)
 
-	if code, _, stderr = b.run("", "install"); code != exitFailure || b.kept(t).Fingerprint() != a.Fingerprint() {
+	if code, _, stderr = b.run("y\n", "install"); code != exitFailure || b.kept(t).Fingerprint() != a.Fingerprint() {
 		t.Errorf("asked again: %d, %s; the fingerprint must stay the same", code, stderr)
 	}
 	code, _, stderr = b.run("", "install", "--yes", strings.Repeat("00:", 31)+"00")
