@@ -2,6 +2,7 @@ package origin_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -46,7 +47,9 @@ func client(t *testing.T, o *origin.Origin, listener string, h2 bool) *http.Clie
 		TLSClientConfig:    &tls.Config{RootCAs: roots},
 		ForceAttemptHTTP2:  h2,
 		DisableCompression: true,
-		Dial:               func(string, string) (net.Conn, error) { return net.Dial("tcp", o.Addr(listener)) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", o.Addr(listener))
+		},
 	}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
