@@ -23,7 +23,7 @@ hosts = ["api.example.com", "*.xn--80ak6aa92e.com", "аррӏе.com", "192.0.2.1
 ttl = "5m"
 [secrets.B]
 backend = "aws"
-secret_id = "b‮evil"
+secret_id = "b\u202eevil"
 expose = "plain"
 scrub = false
 [secrets.BOOT]
