@@ -178,6 +178,7 @@ func TestJudgement(t *testing.T) {
 		{Name: "DEF", Hosts: []HostPattern{pattern(t, "api.test")}, Places: DefaultPlaces()},
 		{Name: "EXACT", Hosts: []HostPattern{pattern(t, "api.test")}, Places: places(t, "header:X-Key", "header:Cookie", "body:user.pw", "body:/a/b", "query:key", "path")},
 		{Name: "ALL", Hosts: []HostPattern{pattern(t, "api.test")}, Places: places(t, "body:*")},
+		{Name: "WS", Hosts: []HostPattern{pattern(t, "api.test")}, Places: places(t, "frame")},
 		{Name: "ELSE", Hosts: []HostPattern{pattern(t, "else.test")}, Places: DefaultPlaces()},
 	}, Egress{})
 	s := p.Scope(authority(t, "api.test"))
@@ -211,6 +212,12 @@ func TestJudgement(t *testing.T) {
 		{"another query parameter", "EXACT", Site{Kind: InQuery, Name: "Key"}, Refuse, PlaceNotDeclared},
 		{"a path segment", "EXACT", Site{Kind: InPath}, Swap, ""},
 		{"elsewhere in the URL", "EXACT", Site{Kind: InURL}, Refuse, PlaceNotDeclared},
+		{"a WebSocket message", "WS", Site{Kind: InFrame}, Swap, ""},
+		{"a WebSocket message, not declared", "DEF", Site{Kind: InFrame}, Withhold, ""},
+		{"a WebSocket message, where anywhere in a body is declared", "ALL", Site{Kind: InFrame}, Withhold, ""},
+		{"a header, where frames are declared", "WS", header("Authorization", true), Refuse, PlaceNotDeclared},
+		{"a body, where frames are declared", "WS", Site{Kind: InBody}, Withhold, ""},
+		{"a secret of another host in a WebSocket message", "ELSE", Site{Kind: InFrame}, Withhold, ""},
 		{"a secret of another host", "ELSE", header("Authorization", true), Refuse, HostNotBound},
 		{"a secret of another host in a body", "ELSE", Site{Kind: InField, Top: true, Credential: true, Whole: true, Name: "token"}, Withhold, ""},
 		{"a mask of another session", "", header("Authorization", true), Refuse, MaskUnknown},
@@ -231,11 +238,28 @@ func TestJudgement(t *testing.T) {
 		want   Verdict
 	}{
 		{"DEF", header("Authorization", true), Refuse}, {"", Site{Kind: InQuery, Name: "k"}, Refuse},
-		{"ALL", Site{Kind: InBody}, Withhold}, {"DEF", header("Cookie", true), Withhold},
+		{"ALL", Site{Kind: InBody}, Withhold}, {"WS", Site{Kind: InFrame}, Withhold}, {"DEF", header("Cookie", true), Withhold},
 	} {
 		if d := plain.Judge(c.secret, c.at); d.Verdict != c.want || d.Verdict == Refuse && d.Code != Cleartext {
 			t.Errorf("cleartext: %q at %s: got %+v", c.secret, c.at, d)
 		}
+	}
+}
+
+func TestFramesAreLookedIntoWhereTheyAreDeclared(t *testing.T) {
+	t.Parallel()
+	p := New([]Secret{
+		{Name: "WS", Hosts: []HostPattern{pattern(t, "ws.test")}, Places: places(t, "header", "frame")},
+		{Name: "DEF", Hosts: []HostPattern{pattern(t, "ws.test"), pattern(t, "api.test")}, Places: DefaultPlaces()},
+	}, Egress{})
+	if !p.Scope(authority(t, "ws.test")).Frames || p.Scope(authority(t, "api.test")).Frames || p.PlainScope(authority(t, "ws.test")).Frames {
+		t.Error("not where a bound secret declares them, and only there")
+	}
+	if s := (Site{Kind: InFrame}); s.Entry() != "frame" || s.String() != "a WebSocket message" {
+		t.Errorf("named %q, %q", s.Entry(), s)
+	}
+	if d := p.Scope(authority(t, "ws.test")).Judge("DEF", Site{Kind: InFrame}); d.Reason != "DEF may not stand in a WebSocket message" {
+		t.Errorf("the reason is %q", d.Reason)
 	}
 }
 

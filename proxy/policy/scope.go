@@ -13,6 +13,8 @@ type Scope struct {
 	Bound, Ranges bool
 	// Body lists where in a body a swap may stand for at least one bound secret.
 	Body BodyPlaces
+	// Frames says whether a swap may stand in a WebSocket message for at least one bound secret.
+	Frames bool
 
 	secrets map[string]scoped
 	plain   bool
@@ -46,6 +48,7 @@ func (p *Policy) Scope(a Authority) *Scope {
 		if bound {
 			s.Bound, s.Ranges = true, s.Ranges || sec.Ranges
 			s.Body.add(sec.Places)
+			s.Frames = s.Frames || slices.ContainsFunc(sec.Places, func(p Place) bool { return p.Kind == Frame })
 		}
 	}
 	return s
@@ -54,7 +57,7 @@ func (p *Policy) Scope(a Authority) *Scope {
 // PlainScope is the scope of a destination reached in cleartext: nothing may be swapped.
 func (p *Policy) PlainScope(a Authority) *Scope {
 	s := p.Scope(a)
-	s.plain, s.Bound, s.Body = true, false, BodyPlaces{}
+	s.plain, s.Bound, s.Body, s.Frames = true, false, BodyPlaces{}, false
 	return s
 }
 
@@ -98,6 +101,7 @@ const (
 	InURL             // elsewhere in the URL
 	InField           // a member of a JSON object, a form field or a multipart field
 	InBody            // anywhere in a body
+	InFrame           // a WebSocket text message
 )
 
 // Verdict is what happens to one mask.
@@ -163,7 +167,7 @@ func (s *Scope) objection(sec scoped, secret string, at Site) Decision {
 
 // inert reports whether a mask at the site is forwarded rather than refused.
 func (at Site) inert() bool {
-	return at.Kind == InField || at.Kind == InBody || at.Kind == InHeader && Reflected(at.Name)
+	return at.Kind == InField || at.Kind == InBody || at.Kind == InFrame || at.Kind == InHeader && Reflected(at.Name)
 }
 
 func (p Place) covers(at Site) bool {
@@ -186,6 +190,8 @@ func (p Place) covers(at Site) bool {
 		return at.Kind == InQuery && at.Name == p.Name
 	case Path:
 		return at.Kind == InPath
+	case Frame:
+		return at.Kind == InFrame
 	}
 	return false
 }
@@ -208,6 +214,8 @@ func (at Site) Entry() string {
 		return "body:" + at.Pointer
 	case InBody:
 		return "body:*"
+	case InFrame:
+		return "frame"
 	}
 	return ""
 }
@@ -227,6 +235,8 @@ func (at Site) String() string {
 		return "the URL"
 	case InField:
 		return fmt.Sprintf("the body's field %q", at.Name)
+	case InFrame:
+		return "a WebSocket message"
 	}
 	return "the body"
 }
