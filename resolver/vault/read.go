@@ -81,6 +81,7 @@ func (s *Store) get(ctx context.Context, path string, query url.Values) ([]byte,
 		}
 		body, err := request(ctx, client, path, query)
 		if err == nil {
+			s.session.accepted()
 			return body, nil
 		}
 		e := s.explain(ctx, err, path)

@@ -61,14 +61,22 @@ func (s *session) open(ctx context.Context) (*api.Client, resolver.Secret, error
 			return nil, resolver.Secret{}, err
 		}
 	}
-	if s.life == nil {
-		s.life = &life{known: make(chan struct{})}
-		go s.learn(s.client, s.life)
-	} else if due := s.life.due(); !due.IsZero() && !now.Before(due) {
+	if due := s.life.due(); !due.IsZero() && !now.Before(due) {
 		s.life = &life{known: make(chan struct{})}
 		go s.renew(s.client, s.life)
 	}
 	return s.client, s.grant.token, nil
+}
+
+// accepted is told that Vault answered with the token. The first time, it asks
+// how long the token lives, beside whatever is read next.
+func (s *session) accepted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life == nil && s.grant.loginAgain.IsZero() {
+		s.life = &life{known: make(chan struct{})}
+		go s.learn(s.client, s.life)
+	}
 }
 
 func (s *session) loginLocked(ctx context.Context) error {
@@ -95,8 +103,8 @@ func (s *session) again(ctx context.Context, refused resolver.Secret) bool {
 	return s.loginLocked(ctx) == nil && !s.grant.token.Equal(refused)
 }
 
-// renewAt is when the token should be renewed; it waits for Vault to have said
-// how long it lives, which is asked beside the first reads.
+// renewAt is when the token should be renewed; it waits a little for Vault to
+// have said how long it lives.
 func (s *session) renewAt(ctx context.Context) time.Time {
 	s.mu.Lock()
 	l, login := s.life, s.grant.loginAgain
@@ -115,7 +123,11 @@ func (s *session) renewAt(ctx context.Context) time.Time {
 	return time.Time{}
 }
 
+// due is when to renew the token, as far as is known.
 func (l *life) due() time.Time {
+	if l == nil {
+		return time.Time{}
+	}
 	select {
 	case <-l.known:
 		return l.renewAt
