@@ -96,14 +96,6 @@ func typeNames() []string {
 	return names
 }
 
-func (t Type) setting(key string) (SettingType, bool) {
-	i := slices.IndexFunc(t.Settings, func(s SettingType) bool { return s.Key == key })
-	if i < 0 {
-		return SettingType{}, false
-	}
-	return t.Settings[i], true
-}
-
 func (t Type) keys() []string {
 	keys := []string{"type"}
 	for _, s := range t.Settings {

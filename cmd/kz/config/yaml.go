@@ -199,7 +199,7 @@ func (r *yamlReader) table(pos Pos, values []*ast.MappingValueNode, depth int) (
 		if !ok {
 			return nil, r.problem(kv.Key, "a key must be text")
 		}
-		if t.has(k.Value) {
+		if t.has(k.Value) { // the parser has refused those that it sees
 			return nil, r.problem(k, "the key %s is already defined", shown(k.Value))
 		}
 		t.set(k.Value, r.at(k.Token), v)
