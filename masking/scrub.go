@@ -1,0 +1,160 @@
+package masking
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// MinScrub is the least length of a value to scrub, in bytes, a line break at
+// its end not counted: shorter ones would be found where they are not meant.
+const MinScrub = 8
+
+// ErrShortValue is what NewScrubber's error is, for a value under MinScrub.
+var ErrShortValue = errors.New("masking: value shorter than 8 bytes")
+
+// Value is a secret's value, current or past, to be kept from the program. It
+// formats, logs and marshals as a placeholder, as a [Key] does.
+type Value struct {
+	Name  string
+	Mask  string // the token to restore
+	Bytes []byte
+}
+
+// Format writes a placeholder, whatever the verb.
+func (Value) Format(s fmt.State, verb rune) { hidden{}.Format(s, verb) }
+
+// LogValue is a placeholder.
+func (Value) LogValue() slog.Value { return hidden{}.LogValue() }
+
+// MarshalText is a placeholder.
+func (Value) MarshalText() ([]byte, error) { return hidden{}.MarshalText() }
+
+// Mode says what a Scrubber puts in the place of a hit.
+type Mode int
+
+const (
+	// Restore puts the mask itself: the length changes.
+	Restore Mode = iota
+	// Fill keeps the length: the mask, cut or continued with underscores.
+	Fill
+)
+
+// Scrubber finds the values of a session and puts their masks back. It finds a
+// value as it is and
+//
+//   - JSON-escaped, as the common encoders do
+//   - in base64, standard and URL alphabets, whatever stands before and after it
+//   - in hex, in lower or in upper case
+//   - percent-encoded, in full or where common encoders do, and form-encoded
+//   - HTML-escaped
+//   - in UTF-16, little-endian and big-endian
+//
+// with its line breaks as LF or CR LF, and one at its end left aside. Of the
+// digits of base64 that hold bits of both the value and a neighbour, one at each
+// side may remain.
+//
+// It never changes and is safe for concurrent use.
+type Scrubber struct {
+	hidden
+	finding *Finder
+	scrubs  []*scrub // by the number of the pattern; no values in them
+}
+
+// scrub is what stands in the place of one secret's forms.
+type scrub struct {
+	name   string
+	mask   []byte
+	filler []byte // as long as the longest form
+}
+
+// NewScrubber prepares the values. Of equal ones the first counts. Its error
+// names all secrets whose value is under MinScrub.
+func NewScrubber(values []Value) (*Scrubber, error) {
+	s := &Scrubber{}
+	var problems []error
+	var texts [][]byte
+	for _, v := range values {
+		if len(trimNewline(v.Bytes)) < MinScrub {
+			problems = append(problems, fmt.Errorf("preparing to scrub %q: %w", v.Name, ErrShortValue))
+			continue
+		}
+		found := forms(v.Bytes)
+		one := &scrub{name: v.Name, mask: []byte(v.Mask), filler: filler(v.Mask, longestForm(found))}
+		for _, form := range found {
+			texts = append(texts, form)
+			s.scrubs = append(s.scrubs, one)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	s.finding = NewFinder(texts)
+	return s, nil
+}
+
+// filler returns n bytes that begin like the mask.
+func filler(mask string, n int) []byte {
+	return []byte(mask[:min(n, len(mask))] + strings.Repeat("_", max(0, n-len(mask))))
+}
+
+// Empty says whether there is nothing to find.
+func (s *Scrubber) Empty() bool { return len(s.scrubs) == 0 }
+
+// Find returns the name of the first secret that p contains in any form.
+func (s *Scrubber) Find(p []byte) (name string, ok bool) {
+	if _, _, id, ok := s.finding.Next(p, 0); ok {
+		return s.scrubs[id].name, true
+	}
+	return "", false
+}
+
+// Bytes returns p with a mask for each hit, and calls on, if not nil, with the
+// secret's name for each. It returns p itself when there is none, and never
+// changes p.
+func (s *Scrubber) Bytes(p []byte, on func(name string)) []byte {
+	var out []byte
+	for last := 0; ; {
+		start, end, id, ok := s.finding.Next(p, last)
+		switch {
+		case !ok && last == 0:
+			return p
+		case !ok:
+			return append(out, p[last:]...)
+		}
+		if on != nil {
+			on(s.scrubs[id].name)
+		}
+		out = append(append(out, p[last:start]...), s.scrubs[id].mask...)
+		last = end
+	}
+}
+
+// String is Bytes for a string.
+func (s *Scrubber) String(v string, on func(name string)) string {
+	if _, _, _, ok := s.finding.Next([]byte(v), 0); !ok {
+		return v
+	}
+	return string(s.Bytes([]byte(v), on))
+}
+
+// Reader returns what r gives with each hit replaced as the mode says, calling
+// on, if not nil, with the secret's name for each. However r cuts its bytes, the
+// result is the same. It hands out all that is decided before it reads on, and
+// keeps back only the longest end that is the beginning of a form. An error of r
+// comes through as it is, after all that came before it. The reader implements
+// io.WriterTo and is for one goroutine.
+func (s *Scrubber) Reader(r io.Reader, m Mode, on func(name string)) io.Reader {
+	return newReader(&stream{src: r, find: s.finding, edit: func(id, n int) ([]byte, bool) {
+		one := s.scrubs[id]
+		if on != nil {
+			on(one.name)
+		}
+		if m == Fill {
+			return one.filler[:n], true
+		}
+		return one.mask, true
+	}})
+}

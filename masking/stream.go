@@ -1,0 +1,221 @@
+package masking
+
+import (
+	"io"
+	"sync"
+)
+
+const (
+	chunk    = 32 << 10 // bytes of a pooled buffer
+	maxEmpty = 100      // reads in a row that give nothing, before io.ErrNoProgress
+)
+
+var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+
+// stream replaces what a finder finds, in what it reads from src. It gives the
+// same bytes however src cuts them, hands out whatever is decided before it asks
+// src for more, and keeps only what may still become a match. An error of src,
+// io.EOF included, is returned as it is, after all that came before it.
+//
+// Its buffers come from a pool and return there, wiped, at the end. It holds no
+// more than two of them, or, where a pattern is longer than half of one, a few
+// times the longest pattern.
+type stream struct {
+	src  io.Reader
+	find *Finder
+	// edit says what to put in the place of a hit of n bytes; with false it stays.
+	edit func(id, n int) ([]byte, bool)
+	// through hands on the input untouched and undelayed, and only calls edit.
+	through bool
+
+	buf   []byte // input
+	pos   int    // what comes before is dealt with
+	safe  int    // matches that begin before are decided
+	end   int    // of the input
+	fresh []byte // the latest input, when through
+	err   error  // of src, once there is one
+
+	put     []byte // to come before what stands at pos
+	pending []byte // a piece that did not fit into out
+	out     []byte // gathers small pieces
+	ready   []byte // what Read has not handed out yet
+}
+
+// reader is a stream to outsiders.
+type reader struct {
+	hidden
+	s sealed[stream]
+}
+
+func newReader(s *stream) *reader { return &reader{s: seal(s)} }
+
+func (r *reader) Read(p []byte) (int, error) { return r.s.open().Read(p) }
+
+func (r *reader) WriteTo(w io.Writer) (int64, error) { return r.s.open().WriteTo(w) }
+
+// Read returns what is decided; it blocks only while that is nothing.
+func (s *stream) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if len(s.ready) == 0 {
+		var err error
+		if s.ready, err = s.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, s.ready)
+	s.ready = s.ready[n:]
+	return n, nil
+}
+
+// WriteTo writes all to w, each piece as soon as it is decided.
+func (s *stream) WriteTo(w io.Writer) (written int64, err error) {
+	for {
+		if len(s.ready) == 0 {
+			if s.ready, err = s.next(); err == io.EOF {
+				return written, nil
+			} else if err != nil {
+				return written, err
+			}
+		}
+		var n int
+		n, err = w.Write(s.ready)
+		written += int64(n)
+		if err == nil && n < len(s.ready) {
+			err = io.ErrShortWrite
+		}
+		s.ready = s.ready[n:]
+		if err != nil {
+			return written, err
+		}
+	}
+}
+
+// next returns more output, at least one byte, good until it is called again.
+func (s *stream) next() ([]byte, error) {
+	for {
+		if b := s.decided(); len(b) > 0 {
+			return b, nil
+		}
+		if s.err != nil {
+			s.release()
+			return nil, s.err
+		}
+		s.fill()
+	}
+}
+
+// decided returns what can go out now, up to about a chunk of it.
+func (s *stream) decided() []byte {
+	if s.through {
+		for s.piece() != nil {
+		}
+		b := s.fresh
+		s.fresh = nil
+		return b
+	}
+	out := s.out[:0]
+	for {
+		b := s.pending
+		if s.pending = nil; b == nil {
+			b = s.piece()
+		}
+		switch {
+		case b == nil:
+			return out
+		case len(out) == 0 && (len(b) >= chunk || s.pos == s.safe && s.put == nil):
+			return b // in no need of a copy
+		case len(out)+len(b) > chunk:
+			s.pending = b
+			return out
+		}
+		if s.out == nil {
+			s.out = chunks.Get().(*[chunk]byte)[:]
+			out = s.out[:0]
+		}
+		out = append(out, b...)
+	}
+}
+
+// piece returns the next piece of output that is decided, not empty, or nil.
+func (s *stream) piece() []byte {
+	for {
+		if b := s.put; b != nil {
+			if s.put = nil; len(b) > 0 {
+				return b
+			}
+		}
+		if s.pos >= s.safe {
+			return nil
+		}
+		from := s.pos
+		start, end, id, ok := s.find.Next(s.buf[:s.end], from)
+		if !ok || start >= s.safe {
+			s.pos = s.safe
+			return s.buf[from:s.pos]
+		}
+		if s.put, ok = s.edit(id, end-start); !ok {
+			s.put = s.buf[start:end]
+		}
+		if s.pos = end; end > s.safe {
+			s.settle()
+		}
+		if start > from {
+			return s.buf[from:start]
+		}
+	}
+}
+
+// settle fixes up to where matches are decided: up to the first place that may
+// be the beginning of a match, or of a longer one, that ends in later input.
+func (s *stream) settle() {
+	s.safe = s.end
+	if s.err == nil {
+		s.safe -= s.find.Hold(s.buf[s.pos:s.end])
+	}
+}
+
+// fill reads once from src, behind what was kept.
+func (s *stream) fill() {
+	if s.buf == nil {
+		s.buf = chunks.Get().(*[chunk]byte)[:]
+	}
+	s.end = copy(s.buf, s.buf[s.pos:s.end])
+	s.pos = 0
+	if s.end > len(s.buf)/2 {
+		larger := make([]byte, 2*len(s.buf))
+		copy(larger, s.buf[:s.end])
+		recycle(s.buf)
+		s.buf = larger
+	}
+	n := 0
+	for range maxEmpty {
+		if n, s.err = s.src.Read(s.buf[s.end:]); n != 0 || s.err != nil {
+			break
+		}
+	}
+	if n == 0 && s.err == nil {
+		s.err = io.ErrNoProgress
+	}
+	if s.through {
+		s.fresh = s.buf[s.end : s.end+n]
+	}
+	s.end += n
+	s.settle()
+}
+
+// release gives the buffers back. The stream is at its end then.
+func (s *stream) release() {
+	recycle(s.buf)
+	recycle(s.out)
+	s.buf, s.out = nil, nil
+	s.pos, s.safe, s.end = 0, 0, 0
+}
+
+func recycle(b []byte) {
+	clear(b)
+	if len(b) == chunk {
+		chunks.Put((*[chunk]byte)(b))
+	}
+}
