@@ -47,7 +47,7 @@ type CacheOptions struct {
 	// used, and is what Get returns. It may be called concurrently for different
 	// secrets. Nil: nothing is called.
 	OnValue func(name string, s Secret) error
-	// Limit bounds how many calls ResolveAll makes at the same time. Zero: DefaultLimit.
+	// Limit bounds how many calls ResolveAll makes to one store at the same time. Zero: DefaultLimit.
 	Limit int
 	// Timeout bounds one call of a store. Zero: DefaultTimeout.
 	Timeout time.Duration

@@ -162,6 +162,7 @@ func (c *Cache) land(e *entry, f *flight, out Outcome, began time.Time) {
 
 // own makes an error the entry's: an *Error with its names, whatever a store
 // returned. The text of any other error is dropped, since nothing is known of it.
+// An error that has a name already is of the secret that the store logs in with.
 func (e *entry) own(err error) error {
 	if err == nil {
 		return nil
@@ -171,6 +172,12 @@ func (e *entry) own(err error) error {
 		typed = Transport(err)
 	}
 	named := *typed
+	if typed.Secret != "" && typed.Secret != e.src.Name {
+		named.Message = "the backend's own credential, " + typed.Secret
+		if typed.Message != "" {
+			named.Message += ": " + typed.Message
+		}
+	}
 	named.Secret, named.Backend = e.src.Name, e.src.Backend
 	return &named
 }

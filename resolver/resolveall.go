@@ -39,27 +39,29 @@ func (c *Cache) ResolveAll(ctx context.Context, names []string) error {
 		}
 		waiting.Go(func() { _, errs[i] = c.wait(ctx, e, f) })
 	}
-	go c.depart(due, flights)
+	c.depart(due, flights)
 	waiting.Wait()
 	return errors.Join(errs...)
 }
 
-// depart makes the calls for the entries, batched where their stores can, and no
-// more than the limit at the same time.
+// depart makes the calls for the entries: batched where their stores can, and no
+// more than the limit at the same time for one store. Stores do not wait for one
+// another's turn: one may need a secret of the other to log in.
 func (c *Cache) depart(due []*entry, flights map[*entry]*flight) {
-	var calls errgroup.Group
-	calls.SetLimit(c.opt.Limit)
 	for _, group := range byResolver(due) {
-		batch, ok := group[0].src.Resolver.(BatchResolver)
-		if ok && len(group) > 1 {
-			calls.Go(func() error { c.flyTogether(batch, group, flights); return nil })
+		if batch, ok := group[0].src.Resolver.(BatchResolver); ok && len(group) > 1 {
+			go c.flyTogether(batch, group, flights)
 			continue
 		}
-		for _, e := range group {
-			calls.Go(func() error { c.fly(e, flights[e]); return nil })
-		}
+		go func() {
+			var calls errgroup.Group
+			calls.SetLimit(c.opt.Limit)
+			for _, e := range group {
+				calls.Go(func() error { c.fly(e, flights[e]); return nil })
+			}
+			calls.Wait()
+		}()
 	}
-	calls.Wait()
 }
 
 // flyTogether is fly for several secrets of one store.
@@ -98,7 +100,7 @@ func byResolver(entries []*entry) [][]*entry {
 next:
 	for _, e := range entries {
 		for i, g := range groups {
-			if same(g[0].src.Resolver, e.src.Resolver) {
+			if same(g[0].src, e.src) {
 				groups[i] = append(g, e)
 				continue next
 			}
@@ -108,7 +110,11 @@ next:
 	return groups
 }
 
-// same compares two resolvers; those that cannot be compared are never the same.
-func same(a, b Resolver) bool {
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+// same tells whether two sources share a resolver. Where resolvers cannot be
+// compared, the backend's name decides.
+func same(a, b Source) bool {
+	if reflect.ValueOf(a.Resolver).Comparable() && reflect.ValueOf(b.Resolver).Comparable() {
+		return a.Resolver == b.Resolver
+	}
+	return a.Backend == b.Backend
 }

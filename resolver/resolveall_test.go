@@ -186,6 +186,47 @@ func TestResolveAllBatches(t *testing.T) {
 	})
 }
 
+// chained is a store that logs in with another secret of the cache.
+type chained struct {
+	*resolvertest.Fake
+	cache **resolver.Cache
+}
+
+func (s *chained) Resolve(ctx context.Context, ref resolver.Ref) (resolver.Result, error) {
+	if _, err := (*s.cache).Get(ctx, "TOKEN"); err != nil {
+		return resolver.Result{}, err
+	}
+	return s.Fake.Resolve(ctx, ref)
+}
+
+func TestAStoreThatNeedsASecretOfAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var c *resolver.Cache
+		tokens := resolvertest.NewFake(map[string]string{"t": "token"})
+		tokens.Delay(time.Second)
+		store := &chained{filled(20), &c}
+		list := append(sources(store, 20), resolver.Source{Name: "TOKEN", Backend: "tokens", Resolver: tokens, Ref: resolver.Ref{ID: "t"}, TTL: -1})
+		c = newCache(t, resolver.CacheOptions{Sources: list})
+		began := time.Now()
+		if err := c.ResolveAll(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("it took %v", d)
+		}
+
+		tokens.Fail("t", &resolver.Error{Kind: resolver.AccessDenied, Message: "no", Advice: "log in"})
+		c = newCache(t, resolver.CacheOptions{Sources: list})
+		_, err := c.Get(t.Context(), "S0")
+		var e *resolver.Error
+		if !errors.As(err, &e) || e.Secret != "S0" || e.Backend != "b" || e.Hint() != "log in" ||
+			e.Error() != "resolving S0: b: access denied: the backend's own credential, TOKEN: no" {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // short is a BatchResolver that forgets all refs but the first.
 type short struct{ *resolvertest.Fake }
 

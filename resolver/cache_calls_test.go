@@ -1,0 +1,216 @@
+package resolver_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"kz/resolver"
+	"kz/resolver/resolvertest"
+)
+
+func TestCacheSharesCalls(t *testing.T) {
+	t.Parallel()
+	t.Run("many callers make one call", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c, fake := open(t, nil)
+			fake.Delay(time.Second)
+			var all sync.WaitGroup
+			for range 50 {
+				all.Go(func() { want(t, c, "one") })
+			}
+			all.Go(func() {
+				if err := c.ResolveAll(t.Context(), nil); err != nil {
+					t.Error(err)
+				}
+			})
+			all.Go(func() {
+				if _, err := c.Refresh(t.Context(), "K"); err != nil {
+					t.Error(err)
+				}
+			})
+			all.Wait()
+			calls(t, fake, 1)
+		})
+	})
+	t.Run("a caller who gives up does so at once, and the others get the value", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c, fake := open(t, nil)
+			fake.Delay(10 * time.Second)
+			ctx, cancel := context.WithCancel(t.Context())
+			began := time.Now()
+			var all sync.WaitGroup
+			all.Go(func() {
+				_, err := c.Get(ctx, "K") // the first: the call is made for it
+				if d := time.Since(began); !errors.Is(err, context.Canceled) || d != time.Second {
+					t.Errorf("%v after %v", err, d)
+				}
+			})
+			synctest.Wait()
+			all.Go(func() { want(t, c, "one") })
+			time.Sleep(time.Second)
+			cancel()
+			all.Wait()
+			calls(t, fake, 1)
+		})
+	})
+}
+
+func TestCacheRefresh(t *testing.T) {
+	t.Parallel()
+	t.Run("a refresh says whether the value changed, at most one call in 30 seconds", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c, fake := open(t, nil)
+			refresh := func(want bool) {
+				t.Helper()
+				if changed, err := c.Refresh(t.Context(), "K"); err != nil || changed != want {
+					t.Fatal(changed, err)
+				}
+			}
+			want(t, c, "one")
+			refresh(false)
+			calls(t, fake, 2)
+			fake.Set("k", "two")
+			time.Sleep(30*time.Second - 1)
+			refresh(false)
+			calls(t, fake, 2)
+			time.Sleep(1)
+			refresh(true)
+			calls(t, fake, 3)
+			want(t, c, "two")
+			refresh(true) // another request that was refused with the old value
+			calls(t, fake, 3)
+		})
+	})
+	t.Run("when it fails the old value stays, and is due", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c, fake := open(t, nil)
+			want(t, c, "one")
+			fake.Fail("k", broken)
+			if changed, err := c.Refresh(t.Context(), "K"); changed || !errors.Is(err, resolver.Unavailable) {
+				t.Fatal(changed, err)
+			}
+			want(t, c, "one")
+			time.Sleep(3 * time.Second)
+			fake.Fail("k", nil)
+			fake.Set("k", "two")
+			want(t, c, "two")
+		})
+	})
+	t.Run("a failing one does not serve the refused value for longer than max_stale", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c, fake := open(t, nil)
+			want(t, c, "one")
+			fake.Fail("k", broken)
+			c.Refresh(t.Context(), "K")
+			time.Sleep(5 * time.Minute)
+			c.Refresh(t.Context(), "K") // does not begin the time anew
+			time.Sleep(5 * time.Minute)
+			wantKind(t, c, resolver.Unavailable)
+		})
+	})
+	t.Run("a caller who gives up does so at once", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c, fake := open(t, nil)
+			want(t, c, "one")
+			fake.Delay(10 * time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := c.Refresh(ctx, "K"); !errors.Is(err, resolver.TimedOut) {
+				t.Error(err)
+			}
+			time.Sleep(10 * time.Second) // the call ends by itself
+		})
+	})
+}
+
+func TestCacheOnValue(t *testing.T) {
+	t.Parallel()
+	t.Run("each new value is announced before anyone gets it, an unchanged one is not", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var announced []string
+			var now atomic.Value
+			c, fake := open(t, func(_ *resolver.Source, o *resolver.CacheOptions) {
+				o.OnValue = func(name string, s resolver.Secret) error {
+					time.Sleep(time.Minute) // callers have to wait for this
+					announced = append(announced, name+"="+s.Reveal())
+					now.Store(s.Reveal())
+					return nil
+				}
+			})
+			for i, value := range []string{"one", "one", "two", "one"} {
+				fake.Set("k", value)
+				var all sync.WaitGroup
+				for range 3 {
+					all.Go(func() {
+						s, err := c.Get(t.Context(), "K")
+						if err != nil || s.Reveal() != value && (i == 0 || s.Reveal() == value) {
+							t.Errorf("%q %v", s.Reveal(), err)
+						}
+						if i == 0 && now.Load() == nil {
+							t.Error("not announced yet")
+						}
+					})
+				}
+				all.Wait()
+				time.Sleep(2 * time.Hour)
+			}
+			if got := strings.Join(announced, " "); got != "K=one K=two K=one" {
+				t.Error(got)
+			}
+		})
+	})
+	t.Run("a refused value is not used", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			refusal := errors.New("too short")
+			c, fake := open(t, func(_ *resolver.Source, o *resolver.CacheOptions) {
+				o.OnValue = func(_ string, s resolver.Secret) error {
+					if s.Reveal() == "short" {
+						return refusal
+					}
+					return nil
+				}
+			})
+			fake.Set("k", "short")
+			if s, err := c.Get(t.Context(), "K"); !errors.Is(err, refusal) || !s.IsZero() {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Second)
+			fake.Set("k", "long")
+			want(t, c, "long")
+			fake.Set("k", "short")
+			time.Sleep(time.Hour)
+			want(t, c, "long")
+			time.Sleep(10 * time.Minute)
+			if _, err := c.Get(t.Context(), "K"); !errors.Is(err, refusal) {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+func TestNewCacheReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	fake := resolvertest.NewFake(nil)
+	_, err := resolver.NewCache(resolver.CacheOptions{Sources: []resolver.Source{
+		{Backend: "b", Resolver: fake}, {Name: "A", Resolver: fake}, {Name: "A", Resolver: fake}, {Name: "B"},
+	}})
+	for _, part := range []string{`backend "b"`, "named A", "source B"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%v lacks %s", err, part)
+		}
+	}
+}
