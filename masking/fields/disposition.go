@@ -95,7 +95,7 @@ func cutValue(v []byte) (value, rest []byte) {
 }
 
 // nameReadings returns what receivers may read in the value of name=; one says
-// that all read the same. RFC 822 escapes a quote with a backslash, browsers
+// that all read the same. RFC 822 escapes a quote with a backslash; browsers
 // write a backslash as it is and a quote as %22 (WHATWG HTML, multipart/form-data
 // encoding algorithm), and not every receiver decodes either.
 func nameReadings(value []byte) (names [][]byte, one bool) {
@@ -112,14 +112,10 @@ func nameReadings(value []byte) (names [][]byte, one bool) {
 		return nil, false
 	}
 	raw := value[1 : n-1]
-	names = append(names, raw)
 	if bytes.IndexByte(raw, '\\') >= 0 {
-		names = append(names, unquote(raw))
+		return [][]byte{raw, unquote(raw)}, false
 	}
-	if decoded := unpercentName(raw); len(decoded) < len(raw) {
-		names = append(names, decoded)
-	}
-	return names, len(names) == 1
+	return [][]byte{raw}, bytes.IndexByte(raw, '%') < 0
 }
 
 // unquote returns s without the backslash of each pair.
@@ -130,20 +126,6 @@ func unquote(s []byte) []byte {
 			i++
 		}
 		out = append(out, s[i])
-	}
-	return out
-}
-
-// unpercentName returns s with the three escapes that browsers write decoded.
-func unpercentName(s []byte) []byte {
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if d, ok := unpercent(s[i:]); c == '%' && ok && (d == '"' || d == '\r' || d == '\n') {
-			c = d
-			i += 2
-		}
-		out = append(out, c)
 	}
 	return out
 }

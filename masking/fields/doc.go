@@ -53,10 +53,12 @@
 // not multipart or message and a Content-Transfer-Encoding of 7bit, 8bit or
 // binary. Any other header (a Content-Length, say, which an edit would make
 // wrong), any other parameter (a file name), a folded line, or a name with a
-// backslash or one of %22 %0D %0A, which senders and receivers read in
-// different ways, leaves that part as it is. Each such part still counts as an
-// occurrence of its name, in every reading. The rest of the body is malformed
-// from where the boundary stands anywhere but on a delimiter line between CRLF
-// and CRLF, where a header has a bare CR or LF or more than 64 KiB, and where a
-// part has no blank line. A part that no delimiter ends is not edited.
+// backslash or a percent sign, which senders and receivers read in different
+// ways, leaves that part as it is. It still counts as an occurrence of each name
+// that it has, with the backslashes and without.
+//
+// The body counts as malformed from where the boundary stands anywhere but on a
+// delimiter line, after a CRLF that ends a line of the content and before one of
+// its own, and where a header has a bare CR or LF or more than 64 KiB. A part
+// that no delimiter ends is not edited.
 package fields

@@ -2,6 +2,7 @@ package fields
 
 import (
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ func TestFormEdits(t *testing.T) {
 		{"an unselected field", "prompt=M&tokens=M", "prompt=M&tokens=M"},
 		{"a pointer selects nothing", "ptr=M&%2Fptr=M", "ptr=M&%2Fptr=M"},
 		{"no semicolon splits", "a=b;token=M&secret=M", "a=b;token=M&secret=S"},
+		{"no semicolon begins a name", "x;token=M", "x;token=M"},
 		{"a name without a value", "token&M&token", "token&M&token"},
 		{"a badly escaped value", "token=M%&secret=M%4&password=M%zz&name=M%4&token_=M", "token=M%&secret=M%4&password=M%zz&name=M%4&token_=S"},
 		{"a badly escaped value at the end", "token=M%4", "token=M%4"},
@@ -40,7 +42,7 @@ func TestFormEdits(t *testing.T) {
 			want := strings.ReplaceAll(strings.ReplaceAll(c.want, "M", mask), "S", secretForm)
 			o := options(t, Form, all)
 			if strings.Contains(c.name, "a value") || strings.Contains(c.name, "badly") {
-				o.Selector = selector(t, Selection{Credential: true})
+				o.Selector = selector(t, Selection{Credential: true, Names: []string{"t%oken", "%", "token%", "%zztoken", "token%4", "\x00ztoken"}})
 			}
 			expect(t, in, want, o)
 		})
@@ -56,6 +58,13 @@ func TestFormEdits(t *testing.T) {
 		in := long + "_=" + mask + "&" + long + "=" + mask + "&" + strings.Repeat("n", 100_000) + "=" + mask
 		want := long + "_=" + mask + "&" + long + "=" + secretForm + "&" + strings.Repeat("n", 100_000) + "=" + mask
 		expect(t, in, want, options(t, Form, all))
+		r := newReader(t, strings.NewReader(strings.Repeat("n", 1<<20)), options(t, Form, all))
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			t.Fatal(err)
+		}
+		if n := cap(r.lex.(*formLexer).name); n > 1024 {
+			t.Errorf("name buffer has grown to %d bytes", n)
+		}
 	})
 }
 

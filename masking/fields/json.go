@@ -330,7 +330,7 @@ func (j *jsonLexer) element() {
 	if sel := j.track.sel; len(sel.nodes[fr.node].children) > 0 {
 		var buf [20]byte
 		c := sel.child(fr.node, strconv.AppendInt(buf[:0], int64(fr.index), 10))
-		if c > 0 && sel.nodes[c].viaPtr {
+		if c > 0 {
 			j.node, j.selected, j.onPath = place(c), sel.nodes[c].byPtr, true
 		}
 	}

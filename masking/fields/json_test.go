@@ -84,6 +84,16 @@ func TestJSONLeavesWhatIsMalformed(t *testing.T) {
 			expect(t, ok+in, strings.ReplaceAll(ok, mask, secretJSON)+in, o)
 		})
 	}
+	t.Run("documents", func(t *testing.T) {
+		t.Parallel()
+		for _, bad := range []string{
+			"1", "0", "-1.5e3", "true", "null", `{"a":1,}`, `[1,]`, `{xa":1}`, `{"a"}`, `{"a":}`, `[01]`, `01 `, `{"a":1 "b":2}`, `{"a";1}`,
+			`{"a":1]`, `[1}`, `1.`, `tru `, `{"a":1}}`, `[1]]`, `,`, `:`, `"a":1 `, `{"a":1},`, `'a' `, `{1:2}`, `{"a":b}`,
+		} {
+			in := bad + `{"token":"` + mask + `"}`
+			expect(t, in, in, options(t, JSON, Selection{Credential: true}))
+		}
+	})
 	t.Run("UTF-16", func(t *testing.T) {
 		t.Parallel()
 		for _, order := range []string{"%s\x00", "\x00%s"} {
@@ -129,7 +139,7 @@ func TestJSONOffersFields(t *testing.T) {
 
 func TestJSONAmbiguity(t *testing.T) {
 	t.Parallel()
-	all := Selection{Credential: true, Names: []string{"name"}, Pointers: []string{"/a/b", "/a/c", "/l/0/k", "/token/x"}}
+	all := Selection{Credential: true, Names: []string{"name"}, Pointers: []string{"/a/b", "/c", "/a/c", "/a/d", "/l/0/k", "/token/x"}}
 	top := func(name string) Field { return Field{Pointer: "/" + name, Name: name, Top: true} }
 	b := Field{Pointer: "/a/b", Name: "b"}
 	for _, c := range []struct {
@@ -149,6 +159,7 @@ func TestJSONAmbiguity(t *testing.T) {
 		{"an ancestor without the member", `{"a":{},"a":{"b":"M"}}`, `{"a":{},"a":{"b":"`, b},
 		{"an ancestor that is no object", `{"a":{"x":1,"b":"M"},"a":7}`, `{"a":{"x":1,"b":"S"},"a`, b},
 		{"through an array", `{"l":[{"k":"M"}],"l":[]}`, `{"l":[{"k":"S"}],"l`, Field{Pointer: "/l/0/k", Name: "k"}},
+		{"an ancestor of one that is marked, among others", `{"c":"M","a":{"d":"M"},"a":1}`, `{"c":"S","a":{"d":"S"},"a`, Field{Pointer: "/a/d", Name: "d"}},
 		{"a place that also leads on", `{"token":"M","token":{"x":""}}`, `{"token":"S","token`, top("token")},
 		{"in a later document", `{"token":"M"} {"token":"","token":"M"}`, `{"token":"S"} {"token":"","token":"`, top("token")},
 		{"a mask behind an escape that no editor replaces", `{"name":"","name":"M\t"}`, `{"name":"","name":"`, top("name")},
@@ -216,7 +227,7 @@ func TestJSONBoundsWhatItFollows(t *testing.T) {
 	t.Run("the length of a key", func(t *testing.T) {
 		t.Parallel()
 		name := strings.Repeat("n", 300)
-		o := options(t, JSON, Selection{Names: []string{name}, Credential: true})
+		o := options(t, JSON, Selection{Names: []string{name, ""}, Credential: true})
 		fits := "token" + strings.Repeat("_", 251)
 		in := fmt.Sprintf(`{%q:%q,%q:%q,%q:%q,%q:%q,"%s\u0020%s":""}`, fits, mask, fits+"_", mask, name, mask, name+"n", mask, name, name)
 		want := fmt.Sprintf(`{%q:"%s",%q:%q,%q:"%s",%q:%q,"%s\u0020%s":""}`, fits, secretJSON, fits+"_", mask, name, secretJSON, name+"n", mask, name, name)
@@ -284,7 +295,7 @@ func TestJSONNestingIsRemembered(t *testing.T) {
 
 func TestJSONRefusesAReplacementThatIsNoText(t *testing.T) {
 	t.Parallel()
-	for _, replacement := range []string{"\xff", "a\xc3", "\xed\xa0", "\xc0\x80", "\xf5\x80\x80\x80"} {
+	for _, replacement := range []string{"\xff", "a\xc3", "\xed\xa0", "\xc0\x80", "\xed\x41\x80", "\xed\xa0\x41", "\xed\xc0\x80", "\xf5\x80\x80\x80"} {
 		o := options(t, JSON, Selection{Credential: true})
 		o.Edit = func(Field, []byte) ([]byte, bool, error) { return []byte(replacement), true, nil }
 		for _, way := range readWays() {

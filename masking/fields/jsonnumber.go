@@ -41,13 +41,10 @@ func (j *jsonLexer) readNumber(b []byte, i int) (int, bool) {
 		case (c == '+' || c == '-') && s == numE:
 			j.number = numSign
 		default:
-			ended := s == numZero || s == numInt || s == numFraction || s == numExponent
-			if ended && digit { // a leading zero
-				return i, false
-			}
+			// Digits after a leading zero are not what may follow a value.
 			j.endValue()
 			j.separate = true
-			return i, ended
+			return i, s == numZero || s == numInt || s == numFraction || s == numExponent
 		}
 	}
 	return i, true

@@ -13,7 +13,6 @@ type multipartLexer struct {
 	track *tracker
 	dash  []byte // "--" and the boundary
 	state partState
-	begun bool  // the first delimiter is not at the start of the body
 	place place // of the selected value
 }
 
@@ -100,7 +99,6 @@ func (m *multipartLexer) delimiter(w *window, eof bool) (at int, next partState,
 	at = bytes.Index(b[w.pos:], m.dash)
 	if at < 0 {
 		w.pos = max(w.pos, w.n-len(m.dash)+1)
-		m.begun = m.begun || w.pos > 0
 		if m.state != partHeld {
 			w.keep = max(w.keep, w.pos-2)
 		}
@@ -108,16 +106,17 @@ func (m *multipartLexer) delimiter(w *window, eof bool) (at int, next partState,
 	}
 	at += w.pos
 	w.pos = at
+	// At 0 stands the start of the body: two bytes are kept of all that is
+	// passed later.
+	first := m.state == partPreamble && at == 0
 	afterLine := at-2 >= w.keep && string(b[at-2:at]) == "\r\n"
-	if first := m.state == partPreamble && at == 0 && !m.begun; !first && !afterLine {
+	if !first && !afterLine {
 		return at, 0, bad
 	}
 	rest := b[at+len(m.dash):]
 	switch {
 	case bytes.HasPrefix(rest, []byte("\r\n")):
 		return at, partHead, done
-	case m.state == partPreamble && len(rest) > 1:
-		return at, 0, bad
 	case bytes.HasPrefix(rest, []byte("--\r\n")), eof && string(rest) == "--":
 		return at, partEnd, done
 	case !eof && (len(rest) < 2 || string(rest) == "--" || string(rest) == "--\r"):

@@ -71,12 +71,13 @@ func TestMultipartLeavesPartsThatAreReadInTwoWays(t *testing.T) {
 		cd + "\r\nContent-Type: text/plain\r\nContent-Type: text/plain",
 		cd + "\r\nContent-Transfer-Encoding: base64", cd + "\r\nContent-Transfer-Encoding: quoted-printable", cd + "\r\nContent-Transfer-Encoding:", cd + "\r\nContent-Transfer-Encoding: x",
 		cd + "\r\nContent-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: 7bit",
-		cd + "\x00", "Content-Disposition: form-data; name=\"token\"\r\nContent-Type: a\x7f",
+		"Content-Disposition: form-data; name=\"to%6Ben\"", "Content-Disposition: form-data; name=\"token%22\"", "Content-Disposition: form-data; name=\"a\x01\"",
+		cd + "\r\nContent-Type: a\x00", cd + "\r\nContent-Type: a\x01b", cd + "\x00", "Content-Disposition: form-data; name=\"token\"\r\nContent-Type: a\x7f",
 	} {
 		t.Run(header, func(t *testing.T) {
 			t.Parallel()
 			in := "--XX\r\n" + header + "\r\n\r\n" + mask + "\r\n"
-			o := options(t, Multipart, Selection{Credential: true, Names: []string{"", "x", "'token'", "to%6ben", "token\"", "tok\\en", "\\token", "\"token"}})
+			o := options(t, Multipart, Selection{Credential: true, Names: []string{"", "x", "'token'", "to%6ben", "token\"", "tok\\en", "\\token", "\"token", "toke", "to%6Ben", "token%22", "a\x01"}})
 			expect(t, in+part("secret", mask)+closing, in+part("secret", secret)+closing, o)
 		})
 	}
@@ -145,6 +146,15 @@ func TestMultipartLeavesWhatIsMalformed(t *testing.T) {
 				want = strings.ReplaceAll(in, mask, secret)
 			}
 			expect(t, in, want, o)
+		}
+	})
+	t.Run("a header without end", func(t *testing.T) {
+		t.Parallel()
+		in := strings.Replace(held, "\r\n\r\n", "\r\nContent-Type: "+strings.Repeat("a", 3<<20), 1) + "\r\n\r\n" + tail
+		r := newReader(t, strings.NewReader(in), o)
+		r.lex = &watched{lexer: r.lex, t: t}
+		if out, err := io.ReadAll(r); err != nil || string(out) != in {
+			t.Errorf("it came out changed, or %v", err)
 		}
 	})
 	t.Run("a boundary that is none", func(t *testing.T) {
@@ -277,4 +287,17 @@ func TestMultipartIsReadAsTheStandardLibraryWritesAndReadsIt(t *testing.T) {
 	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, file) {
 		t.Errorf("the file has changed, or %v", err)
 	}
+}
+
+// watched is a lexer that may only be shown windows that a header fits into.
+type watched struct {
+	lexer
+	t *testing.T
+}
+
+func (l *watched) scan(w *window, eof bool) (finding, error) {
+	if len(w.buf) > 4*maxPartHeader {
+		l.t.Errorf("the window has grown to %d bytes", len(w.buf))
+	}
+	return l.lexer.scan(w, eof)
 }

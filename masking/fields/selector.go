@@ -37,9 +37,8 @@ type node struct {
 	parent   int32
 	children map[string]int32
 	field    Field // as JSON has it
-	byName   bool  // a selected name; parent is the document
+	byName   bool  // a selected name; its parent is the document
 	byPtr    bool  // a selected pointer
-	viaPtr   bool  // part of a pointer, hence also reached by an array index
 }
 
 // NewSelector compiles s. The error joins one for each pointer that is not
@@ -62,10 +61,8 @@ func NewSelector(s Selection) (*Selector, error) {
 		at := int32(0)
 		for _, t := range tokens {
 			at = sel.add(at, t)
-			sel.nodes[at].viaPtr = true
 		}
 		sel.nodes[at].byPtr = true
-		sel.nodes[0].viaPtr = true
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -28,14 +28,14 @@ type window struct {
 	hold   int // start of a selected value that is not decided, or -1
 }
 
-// room makes room for a read. All that is ready must have been given away.
+// room makes room for a read. All that is not held must have been given away:
+// then nothing before keep is waiting to go out.
 func (w *window) room() []byte {
 	if w.buf == nil {
 		w.pooled = windows.Get().(*[windowSize]byte)
 		w.buf = w.pooled[:]
 	}
-	base := min(w.out, w.keep)
-	if base == w.n || base > 0 && len(w.buf)-w.n < minRead {
+	if base := w.keep; base == w.n || base > 0 && len(w.buf)-w.n < minRead {
 		copy(w.buf, w.buf[base:w.n])
 		w.out -= base
 		w.ready -= base
