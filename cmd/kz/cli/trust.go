@@ -1,12 +1,11 @@
 package cli
 
 import (
-	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,19 +22,19 @@ once, by its path and its content. kz trust shows what it would allow and asks. 
 file changes it has to be approved again.`,
 		Example: "  kz trust\n  kz trust --yes 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: a.outsideOnly(func(_ *cobra.Command, args []string) error {
+		RunE: a.outsideOnly(func(c *cobra.Command, args []string) error {
 			file := ""
 			if len(args) == 1 {
 				file = args[0]
 			}
-			return a.trust(file, yes)
+			return a.trust(c.Context(), file, yes)
 		}),
 	}
 	c.Flags().StringSliceVar(&yes, "yes", nil, "approve the content with this SHA-256 `HASH` without asking")
 	return c
 }
 
-func (a *app) trust(file string, yes []string) error {
+func (a *app) trust(ctx context.Context, file string, yes []string) error {
 	cfg, err := a.read(file, "")
 	if err != nil {
 		return err
@@ -52,7 +51,6 @@ func (a *app) trust(file string, yes []string) error {
 		a.ui.Notef("every configuration file found here is approved")
 		return nil
 	}
-	in := bufio.NewReader(a.stdin)
 	var refused []error
 	for _, s := range summaries {
 		fmt.Fprint(a.stdout, s.String())
@@ -67,9 +65,11 @@ func (a *app) trust(file string, yes []string) error {
 				"in a script: kz trust --yes %s", s.Source.SHA256))
 			continue
 		default:
-			fmt.Fprint(a.stdout, "Approve it? [y/N] ")
-			answer, _ := in.ReadString('\n')
-			if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+			yes, err := a.confirm(ctx, "Approve it?")
+			if err != nil {
+				return err
+			}
+			if !yes {
 				refused = append(refused, fmt.Errorf("%s was not approved", s.Source.Path))
 				continue
 			}
