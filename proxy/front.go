@@ -92,7 +92,7 @@ func refusedMethod(m string) bool {
 }
 
 func methodRefusal(method string, a policy.Authority) *refusal {
-	return &refusal{Code: codeMethodRefused, Message: method + " is not forwarded", Host: a.String(), Hint: "use another method", close: true}
+	return &refusal{Code: codeMethodRefused, Message: "request to " + a.String() + ": " + method + " is not forwarded", Host: a.String(), Hint: "use another method", close: true}
 }
 
 // connect decides about one CONNECT. It fixes the one authority of the tunnel.

@@ -53,8 +53,7 @@ func (x *exchange) edit(r *http.Request) *refusal {
 			return ref
 		}
 		if ref := e.apply(r, value); ref != nil {
-			ref.Secret, ref.Host = e.secret, x.scope.Authority.String()
-			return ref
+			return ref.about(e.secret, x.scope.Authority)
 		}
 	}
 	for _, e := range x.edits {
@@ -274,7 +273,18 @@ func redactPath(t *masking.Table, u *url.URL) string {
 	return redacted
 }
 
+// unfit is the refusal of a value by its place; about says whose value it is.
 func unfit(where string) *refusal {
-	return &refusal{Code: codeValueUnfit, Message: "the value cannot stand in " + where,
+	return &refusal{Code: codeValueUnfit, Message: "its value cannot stand in " + where,
 		Hint: "use a place that can hold it: a body can hold line breaks, a header and Basic authorization cannot"}
+}
+
+// about names the secret and the host that a refusal is about.
+func (r *refusal) about(secret string, a policy.Authority) *refusal {
+	r.Secret, r.Host = secret, a.String()
+	if secret != "" {
+		secret += ": "
+	}
+	r.Message = "request to " + r.Host + ": " + secret + r.Message
+	return r
 }

@@ -106,8 +106,8 @@ func (p *Proxy) value(ctx context.Context, name string, a policy.Authority) (str
 	s, err := p.opts.Values(ctx, name)
 	if err != nil {
 		p.log.Warn("resolving_secret", "secret", name, "error", err)
-		return "", &refusal{Code: codeSecretUnavailable, Message: "the value of " + name + " could not be had from its store", Secret: name, Host: a.String(),
-			Hint: "run `kz status` outside this session to see why"}
+		return "", &refusal{Code: codeSecretUnavailable, Secret: name, Host: a.String(),
+			Message: "request to " + a.String() + ": the value of " + name + " could not be had from its store", Hint: "run `kz status` outside this session to see why"}
 	}
 	return s.Reveal(), nil
 }
