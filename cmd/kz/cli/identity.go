@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"kz/ca"
+	"kz/cmd/kz/config"
 	"kz/masking"
 )
 
@@ -25,7 +27,7 @@ type sessionFile struct {
 }
 
 // proxyIdentity is the identity of `kz proxy`: a new one, the one in the session file, or one with the kept authority.
-func (a *app) proxyIdentity(f proxyFlags) (*identity, error) {
+func (a *app) proxyIdentity(cfg *config.Config, f proxyFlags) (*identity, error) {
 	id, err := a.sessionIdentity(f.SessionFile)
 	if err != nil || f.Authority == "" {
 		return id, err
@@ -36,6 +38,10 @@ func (a *app) proxyIdentity(f proxyFlags) (*identity, error) {
 	}
 	if id.Authority, err = ca.LoadKept(filepath.Join(dir, "ca")); err != nil {
 		return nil, withHint(err, "`kz ca install` makes it")
+	}
+	if missing := uncovered(id.Authority.Certificate(), boundHosts(cfg)); len(missing) > 0 {
+		a.ui.Warnf("the installed authority does not cover %s; clients will not trust it there", strings.Join(missing, ", "))
+		a.ui.Hintf("`kz ca install` replaces it by one that does")
 	}
 	return id, nil
 }

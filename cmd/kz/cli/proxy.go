@@ -36,7 +36,7 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	if err := errors.Join(noConfiguration(cfg), cfg.Blind(false)); err != nil {
 		return err
 	}
-	id, err := a.proxyIdentity(f)
+	id, err := a.proxyIdentity(cfg, f)
 	if err != nil {
 		return err
 	}
