@@ -50,7 +50,7 @@ func (x *exchange) edit(r *http.Request) *refusal {
 	for _, e := range x.edits {
 		value, ref := x.p.value(r.Context(), e.secret, x.scope.Authority)
 		if ref != nil {
-			return ref
+			return ref.about("", x.scope.Authority)
 		}
 		if ref := e.apply(r, value); ref != nil {
 			return ref.about(e.secret, x.scope.Authority)
@@ -275,16 +275,17 @@ func redactPath(t *masking.Table, u *url.URL) string {
 
 // unfit is the refusal of a value by its place; about says whose value it is.
 func unfit(where string) *refusal {
-	return &refusal{Code: codeValueUnfit, Message: "its value cannot stand in " + where,
+	return &refusal{Code: codeValueUnfit, Message: "the value cannot stand in " + where,
 		Hint: "use a place that can hold it: a body can hold line breaks, a header and Basic authorization cannot"}
 }
 
-// about names the secret and the host that a refusal is about.
+// about puts the host, and the secret where the message does not name it, before the message.
 func (r *refusal) about(secret string, a policy.Authority) *refusal {
-	r.Secret, r.Host = secret, a.String()
+	r.Host = a.String()
 	if secret != "" {
-		secret += ": "
+		r.Secret = secret
+		r.Message = secret + ": " + r.Message
 	}
-	r.Message = "request to " + r.Host + ": " + secret + r.Message
+	r.Message = "request to " + r.Host + ": " + r.Message
 	return r
 }

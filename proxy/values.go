@@ -107,7 +107,7 @@ func (p *Proxy) value(ctx context.Context, name string, a policy.Authority) (str
 	if err != nil {
 		p.log.Warn("resolving_secret", "secret", name, "error", err)
 		return "", &refusal{Code: codeSecretUnavailable, Secret: name, Host: a.String(),
-			Message: "request to " + a.String() + ": the value of " + name + " could not be had from its store", Hint: "run `kz status` outside this session to see why"}
+			Message: "the value of " + name + " could not be had from its store", Hint: "run `kz status` outside this session to see why"}
 	}
 	return s.Reveal(), nil
 }
