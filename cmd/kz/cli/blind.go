@@ -194,6 +194,17 @@ func (s *blind) resolve(ctx context.Context) error {
 	return s.cache.ResolveAll(ctx, names)
 }
 
+// settle takes nothing new and lets what has just ended be recorded: a client is gone before the line of its last request
+// is written. What the child left running has no more time than that.
+func (s *blind) settle() {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	_ = s.proxy.Shutdown(ctx)
+}
+
+// settleTime is how long requests may take to end once the child has.
+const settleTime = time.Second
+
 // close ends the session at once.
 func (s *blind) close() {
 	_ = s.proxy.Close()

@@ -100,6 +100,7 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 		return err
 	}
 	code, err := runChild(ctx, a.childSpec(argv, env, true))
+	s.settle()
 	if err == nil && !f.Quiet {
 		s.tally.tell(a.ui, s.secrets, s.audit.Path())
 	}
