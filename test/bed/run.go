@@ -19,7 +19,7 @@ import (
 const Path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 // Timeout ends a run that hangs.
-const Timeout = 2 * time.Minute
+const Timeout = 5 * time.Minute
 
 // Result is how a program ended.
 type Result struct {

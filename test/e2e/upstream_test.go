@@ -122,14 +122,14 @@ func TestMalformedUpstream(t *testing.T) {
 	b.Clean(res)
 }
 
-// TestBulk moves half a gigabyte each way, and asks what kz held of it.
+// TestBulk moves a quarter of a gigabyte each way, and asks what kz held of it.
 func TestBulk(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("half a gigabyte each way was left out")
+		t.Skip("the bulk transfers were left out")
 	}
 	curl := bed.Program(t, "curl")
-	const size = 512 << 20
+	const size = 256 << 20
 	b := bed.New(t)
 	b.Secret("API_KEY", `hosts = ["api.test"]`)
 	res := b.Run(shell(fmt.Sprintf(`
@@ -149,8 +149,9 @@ echo "held: $(awk '/VmHWM/ {print $2}' /proc/$PPID/status)"`, curl, size))...)
 	if up := field(out, "up"); !strings.Contains(up, strconv.Itoa(size)) {
 		t.Errorf("up: %s", up)
 	}
+	t.Logf("kz held %s KiB at its peak", field(out, "held"))
 	// Generous: kz may be built with the race detector.
-	if held, err := strconv.Atoi(field(out, "held")); err != nil || held > 256<<10 {
+	if held, err := strconv.Atoi(field(out, "held")); err != nil || held > 128<<10 {
 		t.Errorf("kz held %d KiB at its peak (%v)", held, err)
 	}
 	b.Clean(res)

@@ -159,17 +159,30 @@ func childFailed(t *tally, parent string) bool {
 	return false
 }
 
+// text is the output of a test (or "", the package's own), less the lines that
+// only tell how it went.
 func (t *tally) text(test string) string {
-	if b := t.output[test]; b != nil {
-		return b.String()
+	b := t.output[test]
+	if b == nil {
+		return ""
 	}
-	return ""
+	var kept strings.Builder
+	for line := range strings.Lines(b.String()) {
+		switch first, _, _ := strings.Cut(strings.TrimSpace(line), " "); first {
+		case "===", "---", "FAIL", "PASS", "ok":
+		default:
+			if !strings.HasPrefix(line, "FAIL\t") {
+				kept.WriteString(line)
+			}
+		}
+	}
+	return kept.String()
 }
 
 // reason is what a test said when it was skipped.
 func reason(output string) string {
 	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- ") {
+		if line = strings.TrimSpace(line); line != "" {
 			return line
 		}
 	}

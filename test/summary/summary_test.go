@@ -40,8 +40,8 @@ func TestSummary(t *testing.T) {
 			ev("run", "TestA"), ev("run", "TestA/x"), ev("run", "TestA/y"), ev("pass", "TestA/x"), ev("pass", "TestA/y"), ev("pass", "TestA"), ev("run", "TestB"), ev("pass", "TestB"), ev("pass", ""),
 		}, true, "3 passed, 0 failed, 0 skipped", "ok    kz/p  (3 tests, 1.5 s)"},
 		{"a failure is shown with its output", false, []string{
-			ev("run", "TestA"), ev("run", "TestA/x"), said("TestA/x", "why"), ev("fail", "TestA/x"), ev("fail", "TestA"), ev("fail", ""),
-		}, false, "0 passed, 1 failed, 0 skipped", "--- kz/p.TestA/x\nwhy"},
+			ev("run", "TestA"), ev("run", "TestA/x"), said("TestA/x", "=== CONT  TestA/x"), said("TestA/x", "why"), said("TestA/x", "--- FAIL: TestA/x"), ev("fail", "TestA/x"), ev("fail", "TestA"), ev("fail", ""),
+		}, false, "0 passed, 1 failed, 0 skipped", "--- kz/p.TestA/x\nwhy\nFAIL  kz/p"},
 		{"a parent that fails by itself is a failure", false, []string{
 			ev("run", "TestA"), ev("run", "TestA/x"), ev("pass", "TestA/x"), said("TestA", "after"), ev("fail", "TestA"), ev("fail", ""),
 		}, false, "1 passed, 1 failed, 0 skipped", "after"},
