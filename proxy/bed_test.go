@@ -36,7 +36,7 @@ const (
 
 // bed is a proxy with its upstreams and a client.
 type bed struct {
-	t       *testing.T
+	t       testing.TB
 	proxy   *proxy.Proxy
 	table   *masking.Table
 	address string
@@ -46,6 +46,7 @@ type bed struct {
 	origins *ca.Authority
 	minter  *ca.Minter
 	got     chan received // what the upstream of api.test received
+	origin  string        // the address of that upstream
 	handler http.Handler  // replaces the echo of api.test
 	values  sync.Map      // name -> string
 }
@@ -62,7 +63,7 @@ type bedOption func(*bed, *proxy.Options, *[]policy.Secret, *policy.Egress)
 
 // newBed starts a proxy whose secrets KEY (default places) and PEM are bound to api.test and OTHER to other.test. Both
 // are the same upstream, which answers with what it received.
-func newBed(t *testing.T, options ...bedOption) *bed {
+func newBed(t testing.TB, options ...bedOption) *bed {
 	t.Helper()
 	b := &bed{t: t, audit: &audit.Memory{}, got: make(chan received, 100)}
 	b.values.Store("KEY", keyValue)
@@ -76,6 +77,7 @@ func newBed(t *testing.T, options ...bedOption) *bed {
 		t.Fatal(err)
 	}
 	upstream := b.upstream("", http.HandlerFunc(b.serveUpstream))
+	b.origin = upstream.Listener.Addr().String()
 	secrets := []policy.Secret{
 		{Name: "KEY", Hosts: hosts(t, "api.test"), Places: policy.DefaultPlaces()},
 		{Name: "PEM", Hosts: hosts(t, "api.test"), Places: places(t, "header", "body")},
