@@ -194,7 +194,7 @@ func (b *requestBody) editField(f fields.Field, value []byte) ([]byte, bool, err
 		}
 		v, ref := b.x.p.value(b.ctx, hit.Name, b.x.scope.Authority)
 		if ref != nil {
-			return nil, false, b.refuse(ref)
+			return nil, false, b.refuse(ref.about("", b.x.scope.Authority))
 		}
 		out = append(append(out, value[last:hit.Start]...), v...)
 		last = hit.End
@@ -214,13 +214,11 @@ func (b *requestBody) anywhere(name string) ([]byte, bool) {
 	}
 	v, ref := b.x.p.value(b.ctx, name, b.x.scope.Authority)
 	if ref != nil {
-		_ = b.refuse(ref)
+		_ = b.refuse(ref.about("", b.x.scope.Authority))
 		return nil, false
 	}
 	if b.format == fields.JSON && !utf8.ValidString(v) {
-		ref := unfit("a JSON body: it is not UTF-8")
-		ref.Secret, ref.Host = name, b.x.scope.Authority.String()
-		_ = b.refuse(ref)
+		_ = b.refuse(unfit("a JSON body: it is not UTF-8").about(name, b.x.scope.Authority))
 		return nil, false
 	}
 	b.swapped(name, d.Place)
@@ -281,6 +279,19 @@ func (b *requestBody) internal(error) *refusal {
 	return &refusal{Code: policy.RequestInvalid, Host: host, Message: "the body of the request to " + host + " could not be read", Hint: "send the request again"}
 }
 
+// only is the secret whose mask stands in the body, if it is the only one: what is wrong with the body is about it.
+func (b *requestBody) only() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.seen) != 1 {
+		return ""
+	}
+	for name := range b.seen {
+		return name
+	}
+	return ""
+}
+
 // withheld lists the masks that were left in the body.
 func (b *requestBody) withheld() []audit.Withheld {
 	b.mu.Lock()
@@ -319,7 +330,7 @@ func (b *requestBody) digestRefusal(h http.Header) *refusal {
 		return nil
 	}
 	host := b.x.scope.Authority.String()
-	return &refusal{Code: codeSignatureUnsupported, Host: host, Hint: "send the request without " + strings.Join(found, ", "),
+	return &refusal{Code: codeSignatureUnsupported, Secret: b.only(), Host: host, Hint: "send the request without " + strings.Join(found, ", "),
 		Message: "request to " + host + ": a swap in the body would make " + strings.Join(found, ", ") + " wrong"}
 }
 
@@ -338,11 +349,9 @@ func (w *errorWatch) Read(p []byte) (int, error) {
 	var unencodable *fields.UnencodableError
 	switch {
 	case errors.As(err, &ambiguous):
-		return 0, w.b.refuse(w.b.x.ambiguous("", "the body's field "+ambiguous.Field.String()+" occurs more than once"))
+		return 0, w.b.refuse(w.b.x.ambiguous(w.b.only(), "the body's field "+ambiguous.Field.String()+" occurs more than once"))
 	case errors.As(err, &unencodable):
-		ref := unfit("the body's field " + unencodable.Field.String())
-		ref.Host = w.b.x.scope.Authority.String()
-		return 0, w.b.refuse(ref)
+		return 0, w.b.refuse(unfit("the body's field "+unencodable.Field.String()).about(w.b.only(), w.b.x.scope.Authority))
 	}
 	return n, err
 }
