@@ -73,7 +73,22 @@ func (d *decoder) Read(p []byte) (int, error) {
 	if d.out > ratioFloor && d.out/maxRatio > d.coded.n {
 		return 0, errBomb
 	}
+	if err == io.EOF {
+		if n > 0 {
+			return n, nil
+		}
+		err = d.end()
+	}
 	return n, err
+}
+
+// end reads on from where the coding says that it ends to where its framing does: only there a cut shows, and trailers
+// stand. What is between the two is nothing to anyone.
+func (d *decoder) end() error {
+	if _, err := io.Copy(io.Discard, &d.coded); err != nil {
+		return err
+	}
+	return io.EOF
 }
 
 func (d *decoder) Close() error {

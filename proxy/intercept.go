@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -163,6 +164,12 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	}
 	if refusedMethod(r.Method) {
 		x.refuse(w, methodRefusal(r.Method, a))
+		return
+	}
+	if strings.Contains(r.RequestURI, " ") {
+		// h2 lets it through; in a request line of HTTP/1.1 the target would end there.
+		x.refuse(w, &refusal{Code: policy.RequestInvalid, Message: "the path of the request holds a space", Host: a.String(),
+			Hint: "write it as %20"})
 		return
 	}
 	if ref := p.auditable(a); ref != nil {

@@ -85,8 +85,9 @@ func New(o Options) (*Proxy, error) {
 func (p *Proxy) newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: log.New(io.Discard, "", 0), // net/http's lines quote what the peer sent
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxHTTP2Streams},
+		DisableGeneralOptionsHandler: true,                       // OPTIONS * is a request like any other
+		ErrorLog:                     log.New(io.Discard, "", 0), // net/http's lines quote what the peer sent
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxHTTP2Streams},
 	}
 }
 
@@ -133,7 +134,8 @@ func (p *Proxy) isOwn(a netip.AddrPort) bool {
 	own := false
 	p.own.Range(func(k, _ any) bool {
 		l := k.(netip.AddrPort)
-		own = l.Port() == a.Port() && (l.Addr() == a.Addr() || l.Addr().IsUnspecified() && isLocal(a.Addr()))
+		// An unspecified address is this machine, to dial as well as to listen.
+		own = l.Port() == a.Port() && (l.Addr() == a.Addr() || a.Addr().IsUnspecified() || l.Addr().IsUnspecified() && isLocal(a.Addr()))
 		return !own
 	})
 	return own
@@ -174,9 +176,15 @@ func (p *Proxy) nextRequest() string {
 	return p.opts.Session[:min(8, len(p.opts.Session))] + "-" + strconv.FormatUint(p.requests.Add(1), 10)
 }
 
-// record writes one event. A failure shows in the sink's Err, which is asked before each request.
+// record writes one event, without the masks that a client may have put where it names things. A failure shows in the
+// sink's Err, which is asked before each request.
 func (p *Proxy) record(e audit.Event) {
 	e.Session = p.opts.Session
+	e.Method, e.Reason = p.redact(e.Method), p.redact(e.Reason)
+	for i := range e.Withheld {
+		w := &e.Withheld[i]
+		w.Place, w.Reason = p.redact(w.Place), p.redact(w.Reason)
+	}
 	if err := p.opts.Audit.Write(e); err != nil {
 		p.log.Error("writing_audit", "error", err)
 	}
@@ -187,7 +195,7 @@ func (p *Proxy) auditable(a policy.Authority) *refusal {
 	if p.opts.Audit.Err() == nil {
 		return nil
 	}
-	return &refusal{Code: codeAuditUnavailable, Message: "request to " + a.String() + ": the audit file cannot be written, so no request is let through", Host: a.String(),
+	return &refusal{Code: codeAuditUnavailable, Message: "the audit file cannot be written, so no request is let through", Host: a.String(),
 		Hint: "check the disk and the permissions of the audit file, then start again"}
 }
 

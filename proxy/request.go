@@ -22,13 +22,14 @@ type edit struct {
 // prepare judges every mask in r, fetches the values of those that may pass, and puts them into r. A refusal leaves
 // nothing sent.
 func (x *exchange) prepare(r *http.Request) *refusal {
+	// First, so that no mask is judged in a header that does not go on.
+	cleanRequest(r, x.scope)
 	if ref := x.judgeHeaders(r.Header); ref != nil {
 		return ref
 	}
 	if ref := x.judgeURL(r.URL); ref != nil {
 		return ref
 	}
-	cleanRequest(r, x.scope)
 	if ref := x.applyEdits(r); ref != nil {
 		return ref
 	}
@@ -161,7 +162,16 @@ func rawPath(u *url.URL) string {
 	return u.EscapedPath()
 }
 
-func setRawPath(u *url.URL, raw string) { u.Opaque = raw }
+// setRawPath makes raw the path as it is sent. In Opaque, where net/url takes any spelling, two slashes at the start would
+// make an authority of what follows them: such a path is sent with its odd bytes escaped.
+func setRawPath(u *url.URL, raw string) {
+	if path, err := url.PathUnescape(raw); err == nil {
+		u.Path, u.RawPath, u.Opaque = path, raw, ""
+	}
+	if u.EscapedPath() != raw && !strings.HasPrefix(raw, "//") {
+		u.Opaque = raw
+	}
+}
 
 // mayHoldMask is a cheap test: a mask stands in s, or something percent-encoded does.
 func mayHoldMask(s string) bool {

@@ -84,7 +84,7 @@ func (p *Proxy) scrubbers() *scrubbers {
 	if p.values.scrubber == nil {
 		folded := make([]masking.Value, len(p.values.known))
 		for i, v := range p.values.known {
-			v.Bytes = bytes.ToLower(v.Bytes)
+			v.Bytes = lowerASCII(v.Bytes)
 			folded[i] = v
 		}
 		all, err := masking.NewScrubber(p.values.known)
@@ -96,6 +96,17 @@ func (p *Proxy) scrubbers() *scrubbers {
 		p.values.scrubber = &scrubbers{all, names}
 	}
 	return p.values.scrubber
+}
+
+// lowerASCII leaves the length as it is, which bytes.ToLower may not.
+func lowerASCII(b []byte) []byte {
+	b = bytes.Clone(b)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	return b
 }
 
 // Holds reports whether b holds a value of the session in any of the forms that are scrubbed, and of which secret.
