@@ -87,7 +87,7 @@ func (x *exchange) outbound(r *http.Request, scheme string) *http.Request {
 	u.Scheme = scheme
 	u.Host = strings.TrimSuffix(x.scope.Authority.String(), map[string]string{"https": ":443", "http": ":80"}[scheme])
 	if path, _, _ := strings.Cut(raw, "?"); strings.HasPrefix(path, "/") && u.EscapedPath() != path {
-		u.Opaque = path
+		setRawPath(&u, path)
 	}
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	r.URL, r.Host = &u, u.Host
@@ -283,7 +283,7 @@ func (x *exchange) send(r *http.Request) (*http.Response, error) {
 	if x.w.proto == 2 {
 		tr = x.p.transports.h2
 	}
-	hints := 0
+	hints, over := 0, false
 	trace := &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { x.conn = info.Conn },
 		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
@@ -291,12 +291,16 @@ func (x *exchange) send(r *http.Request) (*http.Response, error) {
 				return errors.New("too many informational answers")
 			}
 			if code == http.StatusEarlyHints {
-				x.w.earlyHints(http.Header(header))
+				x.w.earlyHints(http.Header(header), &over)
 			}
 			return nil
 		},
 	}
-	return tr.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	resp, err := tr.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	x.w.mu.Lock()
+	over = true
+	x.w.mu.Unlock()
+	return resp, err
 }
 
 // maxInformational is how many 1xx answers one request may have; net/http's own limit is 5 where nobody looks at them.

@@ -20,6 +20,9 @@ var digestAnswers = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Di
 // receive scrubs the head of an answer and wraps its body. A refusal takes the answer's place.
 func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
 	host := x.scope.Authority.String()
+	if resp.StatusCode < 100 || resp.StatusCode > 999 {
+		return &refusal{Code: codeUpstreamUnreachable, Host: host, Message: host + " answered with a status that is none", Hint: "try again later"}
+	}
 	upgraded := resp.StatusCode == http.StatusSwitchingProtocols
 	if upgraded && (!isUpgrade(resp.Header) || !isUpgrade(r.Header)) {
 		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " switched to a protocol that was not asked for", Hint: "only WebSocket can be spoken over an upgraded connection"}
@@ -91,14 +94,12 @@ func bodiless(resp *http.Response, r *http.Request) bool {
 // known length keep it, with fillers; the rest streams with masks.
 func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []string) {
 	length := resp.ContentLength
-	if bodiless(resp, r) {
-		if len(names) > 0 {
+	if bodiless(resp, r) || length == 0 {
+		if len(names) > 0 && length != 0 {
 			delete(resp.Header, "Content-Encoding")
 			delete(resp.Header, "Content-Length")
 		}
-		return
-	}
-	if length == 0 && len(resp.Trailer) == 0 {
+		x.receiveEnd(resp)
 		return
 	}
 	src := &upstreamBody{x: x, resp: resp, r: resp.Body}
@@ -131,6 +132,16 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 	}
 	x.w.stream = true
 	resp.Body = &scrubbedBody{r: x.scrub.Reader(plain, mode, x.didScrub("body")), x: x, resp: resp, close: closers}
+}
+
+// receiveEnd waits for the end of an answer without a body: in h2 trailers may stand there.
+func (x *exchange) receiveEnd(resp *http.Response) {
+	if n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 1)); err != nil {
+		x.abort(err)
+	} else if n > 0 {
+		x.abort(errCut)
+	}
+	scrubHeader(x.scrub, resp.Trailer, x.didScrub("trailer"))
 }
 
 // hold sends a body that was read whole.

@@ -81,11 +81,12 @@ func (w *responseWriter) endUpgraded() {
 	}
 }
 
-// earlyHints passes a 103 on, scrubbed. It may come while the handler waits, never after.
-func (w *responseWriter) earlyHints(h http.Header) {
+// earlyHints passes a 103 on, scrubbed. It may come while the handler waits; one that the transport's goroutine still reads
+// when that is over, as after a cancellation, goes nowhere.
+func (w *responseWriter) earlyHints(h http.Header, over *bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.wrote || !w.x.http11 {
+	if *over || w.wrote || !w.x.http11 {
 		return
 	}
 	h = h.Clone()
