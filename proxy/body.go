@@ -49,7 +49,7 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 	known := false
 	b.coding, known = codings(r.Header["Content-Encoding"])
 	places := x.scope.Body
-	b.edit = known && (places.Any || places.Selects() && b.format != 0)
+	b.edit = known && !enveloped(r.Header["Content-Type"]) && (places.Any || places.Selects() && b.format != 0)
 	if !known && !places.IsZero() {
 		b.notes = append(b.notes, audit.Withheld{Place: "body", Reason: "the body's coding is not known, so it was not read"})
 	}

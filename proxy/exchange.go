@@ -125,8 +125,12 @@ func (x *exchange) finish() {
 }
 
 func abortReason(err error) string {
-	if errors.Is(err, context.Canceled) {
+	var frames *upgradeError
+	switch {
+	case errors.Is(err, context.Canceled):
 		return "the client went away"
+	case errors.As(err, &frames):
+		return frames.Error()
 	}
 	return "the upstream ended the answer early"
 }

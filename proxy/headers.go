@@ -225,7 +225,8 @@ func unhex(c byte) int {
 // dropped are the request headers that never go on: those of the hop, and those that ask for answers which cannot be
 // scrubbed (RFC 9110, section 7.6.1; RFC 3229; RFC 9530).
 var dropped = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade", "Http2-Settings", "A-Im", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest", "Max-Forwards"}
+	"Transfer-Encoding", "Upgrade", "Http2-Settings", "A-Im", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest", "Max-Forwards",
+	"Grpc-Accept-Encoding", "Connect-Accept-Encoding"}
 
 // cleanRequest takes out what belongs to the client's connection and narrows what the upstream may answer with.
 func cleanRequest(r *http.Request, scope *policy.Scope) {

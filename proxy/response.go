@@ -44,7 +44,7 @@ func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
 	if upgraded {
 		resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 		delete(resp.Header, "Sec-Websocket-Extensions")
-		return x.receiveUpgraded(resp)
+		return x.receiveUpgraded(r.Context(), resp)
 	}
 	if !known {
 		names = nil
@@ -91,7 +91,7 @@ func bodiless(resp *http.Response, r *http.Request) bool {
 }
 
 // receiveBody decodes and scrubs. Bodies of at most maxHeld are held and sent with their exact length; longer ones of
-// known length keep it, with fillers; the rest streams with masks.
+// known length keep it, with fillers; the rest streams with masks. The messages of gRPC keep their lengths, always.
 func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []string) {
 	length := resp.ContentLength
 	if bodiless(resp, r) || length == 0 {
@@ -110,6 +110,10 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		plain = d
 		closers = multiCloser{d, resp.Body}
 		delete(resp.Header, "Content-Encoding")
+	}
+	if resp.StatusCode == http.StatusOK && enveloped(resp.Header["Content-Type"]) {
+		x.receiveEnvelopes(resp, plain, len(names) > 0, closers)
+		return
 	}
 	hold := length > 0 && length <= maxHeld && len(resp.Trailer) == 0
 	if hold {
@@ -236,30 +240,3 @@ func (b *scrubbedBody) end(err error) {
 }
 
 func (b *scrubbedBody) Close() error { return b.close.Close() }
-
-// receiveUpgraded scrubs what comes out of a WebSocket. Fillers keep the frames' lengths right.
-func (x *exchange) receiveUpgraded(resp *http.Response) *refusal {
-	rw, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok {
-		host := x.scope.Authority.String()
-		return &refusal{Code: codeUpstreamUnreachable, Host: host, Message: host + " ended the connection while upgrading it", Hint: "try again"}
-	}
-	in := &countedReader{rw, &x.in}
-	resp.Body = &upgraded{Reader: x.scrub.Reader(in, masking.Fill, x.didScrub("frame")), w: rw, x: x}
-	return nil
-}
-
-// upgraded is the upstream's side of a WebSocket.
-type upgraded struct {
-	io.Reader
-	w io.ReadWriteCloser
-	x *exchange
-}
-
-func (u *upgraded) Write(p []byte) (int, error) {
-	n, err := u.w.Write(p)
-	u.x.out.add(n)
-	return n, err
-}
-
-func (u *upgraded) Close() error { return u.w.Close() }

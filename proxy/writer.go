@@ -17,7 +17,8 @@ type responseWriter struct {
 	length int64 // the body's; -1: not known
 	stream bool  // no length: each piece is given away at once
 
-	upgraded func() // ends a WebSocket
+	upgrade  *upgraded // a WebSocket
+	hijacked func()    // closes the client's side of it
 
 	mu    sync.Mutex // early hints come from the transport's goroutine
 	wrote bool
@@ -64,20 +65,23 @@ func (w *responseWriter) Flush() {
 	}
 }
 
-// Hijack implements http.Hijacker, for WebSocket.
+// Hijack implements http.Hijacker, for WebSocket. What was read ahead is read first from the connection it returns.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	conn, rw, err := replaying{w.ResponseWriter}.Hijack()
 	if err == nil {
 		done := w.x.p.tunnels.add(conn, conn)
-		w.upgraded = func() { _ = conn.Close(); done() }
+		w.hijacked = func() { _ = conn.Close(); done() }
 	}
 	return conn, rw, err
 }
 
-// endUpgraded closes the client's side of a WebSocket; goproxy leaves it open.
+// endUpgraded closes both sides of a WebSocket; goproxy leaves the client's open, and one direction running.
 func (w *responseWriter) endUpgraded() {
-	if w.upgraded != nil {
-		w.upgraded()
+	if w.hijacked != nil {
+		w.hijacked()
+	}
+	if w.upgrade != nil {
+		w.upgrade.end()
 	}
 }
 
