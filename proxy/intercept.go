@@ -190,5 +190,11 @@ func sameAuthority(r *http.Request, a policy.Authority) bool {
 	if r.URL.Opaque != "" || r.URL.Host != "" && !r.URL.IsAbs() {
 		return false
 	}
+	// h2 leaves a Host beside :authority in the header; net/http would drop it, and another reader might not.
+	for _, host := range r.Header["Host"] {
+		if !a.Matches(host, 443) {
+			return false
+		}
+	}
 	return a.Matches(r.Host, 443)
 }
