@@ -145,7 +145,10 @@ func (s *Scope) objection(sec scoped, secret string, at Site) Decision {
 	d := Decision{Verdict: Refuse}
 	switch {
 	case s.plain:
-		d.Code, d.Reason = Cleartext, "a secret never goes over cleartext http"
+		d.Code, d.Reason = Cleartext, "a mask is never swapped over cleartext http"
+		if sec.Secret != nil {
+			d.Reason = secret + " never goes over cleartext http"
+		}
 		d.Hint = "use https:// for this request"
 	case sec.Secret == nil:
 		d.Code, d.Reason = MaskUnknown, "the mask is not of this session"
