@@ -1,9 +1,11 @@
 package masking
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	mrand "math/rand/v2"
 	"testing"
 )
@@ -21,7 +23,11 @@ func jsonLike(size int) []byte {
 	return b[:size]
 }
 
-func randomBytes(size int) []byte { b := make([]byte, size); rand.Read(b); return b }
+func randomBytes(size int) []byte {
+	b := make([]byte, size)
+	_, _ = rand.Read(b)
+	return b
+}
 
 func randomMasks(n int) [][]byte {
 	var out [][]byte
@@ -45,29 +51,122 @@ func randomValues(n, min, max int) [][]byte {
 	return out
 }
 
-func BenchmarkFinder(b *testing.B) {
-	bodies := map[string][]byte{"json": jsonLike(benchSize), "random": randomBytes(benchSize)}
-	for _, body := range []string{"json", "random"} {
-		for _, n := range []int{1, 100} {
-			f := NewFinder(randomMasks(n))
-			b.Run(fmt.Sprintf("%s/masks-%d", body, n), func(b *testing.B) { scan(b, f, bodies[body]) })
-		}
-		for _, n := range []int{1, 10, 100, 1000} {
-			f := NewFinder(randomValues(n, 20, 60))
-			b.Run(fmt.Sprintf("%s/values-%d", body, n), func(b *testing.B) { scan(b, f, bodies[body]) })
-		}
-		for _, m := range []int{8, 12, 16} {
-			f := NewFinder(randomValues(10, m, 60))
-			b.Run(fmt.Sprintf("%s/values-10-from-%d", body, m), func(b *testing.B) { scan(b, f, bodies[body]) })
+// inputs are what is scanned: more than the caches hold, and a part that the
+// nearest one does, as it is with what has just been received.
+func inputs() map[string][]byte {
+	text, random := jsonLike(benchSize), randomBytes(benchSize)
+	return map[string][]byte{"json 16 MiB": text, "json 32 KiB": text[:32<<10], "random 16 MiB": random, "random 32 KiB": random[:32<<10]}
+}
+
+func scanAll(b *testing.B, what string, f *Finder, inputs map[string][]byte) {
+	for name, input := range inputs {
+		b.Run(what+"/"+name, func(b *testing.B) {
+			b.SetBytes(int64(len(input)))
+			for b.Loop() {
+				if _, _, _, ok := f.Next(input, 0); ok {
+					b.Fatal("found")
+				}
+			}
+		})
+	}
+}
+
+func benchScrubber(b *testing.B, values [][]byte) *Scrubber {
+	b.Helper()
+	var list []Value
+	for i, v := range values {
+		list = append(list, Value{Name: fmt.Sprint(i), Mask: testMask, Bytes: v})
+	}
+	s, err := NewScrubber(list)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func BenchmarkMasks(b *testing.B) {
+	in := inputs()
+	for _, n := range []int{1, 100} {
+		scanAll(b, fmt.Sprint(n, " masks"), NewFinder(randomMasks(n)), in)
+	}
+}
+
+// Values as they are, without their encodings.
+func BenchmarkPlainValues(b *testing.B) {
+	in := inputs()
+	for _, n := range []int{1, 10, 100, 1000} {
+		scanAll(b, fmt.Sprint(n, " values"), NewFinder(randomValues(n, 20, 60)), in)
+	}
+}
+
+func BenchmarkScrubber(b *testing.B) {
+	in := inputs()
+	for _, n := range []int{1, 10, 100, 1000} {
+		scanAll(b, fmt.Sprint(n, " values"), benchScrubber(b, randomValues(n, 20, 60)).finding, in)
+	}
+	for _, n := range []int{8, 12, 16, 40} {
+		scanAll(b, fmt.Sprint("10 values from ", n), benchScrubber(b, randomValues(10, n, 60)).finding, in)
+	}
+}
+
+func BenchmarkNewScrubber(b *testing.B) {
+	for _, n := range []int{1, 10, 100, 1000} {
+		values := randomValues(n, 20, 60)
+		b.Run(fmt.Sprint(n, " values"), func(b *testing.B) {
+			for b.Loop() {
+				benchScrubber(b, values)
+			}
+		})
+	}
+}
+
+func BenchmarkStream(b *testing.B) {
+	values := randomValues(10, 20, 60)
+	s := benchScrubber(b, values)
+	table := newTable(b, Entry{Name: "A"})
+	plain := jsonLike(benchSize)
+	swap := func(r io.Reader) io.Reader {
+		return table.Reader(r, func(string) ([]byte, bool) { return values[0], true })
+	}
+	scrub := func(r io.Reader) io.Reader { return s.Reader(r, Restore, nil) }
+	for _, c := range []struct {
+		name  string
+		input []byte
+		wrap  func(io.Reader) io.Reader
+	}{
+		{"swap, no mask", plain, swap},
+		{"swap, a mask each line", bytes.ReplaceAll(plain, []byte("choices"), []byte(table.Token("A"))), swap},
+		{"scrub, no value", plain, scrub},
+		{"scrub, a value each line", bytes.ReplaceAll(plain, []byte("choices"), values[3]), scrub},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(c.input)))
+			b.ReportAllocs()
+			for b.Loop() {
+				// Without the WriterTo of a bytes.Reader: from a connection.
+				r := c.wrap(struct{ io.Reader }{bytes.NewReader(c.input)})
+				if _, err := r.(io.WriterTo).WriteTo(io.Discard); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// What an event of a stream costs.
+func BenchmarkEvent(b *testing.B) {
+	event := append(jsonLike(200), "\n\n"...)
+	src := readerFunc(func(p []byte) (int, error) { return copy(p, event), nil })
+	r := benchScrubber(b, randomValues(10, 20, 60)).Reader(src, Restore, nil)
+	p := make([]byte, len(event))
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := r.Read(p); n != len(event) || err != nil {
+			b.Fatal(n, err)
 		}
 	}
 }
 
-func scan(b *testing.B, f *Finder, body []byte) {
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		if _, _, _, ok := f.Next(body, 0); ok {
-			b.Fatal("found")
-		}
-	}
-}
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -3,6 +3,7 @@ package masking
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 const (
@@ -63,6 +64,7 @@ func newClass(set patterns, members []int32, shortest int) class {
 			}
 		}
 	}
+	c.grams = slices.Clone(c.grams) // patterns share many, so that most of the room is left
 	words := filterWords(len(c.grams))
 	c.filter = make([]uint64, words)
 	c.wordShift = uint(64 - bits.Len(uint(words-1)))

@@ -10,8 +10,9 @@ import (
 //
 // It looks at a few positions of the input only (see class), which makes it
 // faster the longer its shortest pattern is. The time is linear in the input,
-// unless a pattern itself is a long run of one repeated piece: then it can grow
-// to the length of the input times that of the run.
+// whatever that is, with one exception: a long pattern that repeats one short
+// piece, together with a short pattern that it begins with, in an input full of
+// that piece. No key is like that.
 type Finder struct {
 	hidden
 	ix sealed[index]
