@@ -72,6 +72,9 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, scope *policy.S
 	x.mu.Unlock()
 	if aborted != nil {
 		// The client must see a broken transfer, never a shorter success.
+		if !x.http11 {
+			breakOff(w)
+		}
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -295,15 +298,19 @@ func (x *exchange) send(r *http.Request) (*http.Response, error) {
 				return errors.New("too many informational answers")
 			}
 			if code == http.StatusEarlyHints {
-				x.w.earlyHints(http.Header(header), &over)
+				x.w.earlyHints(r.Context(), http.Header(header), &over)
 			}
 			return nil
 		},
 	}
 	resp, err := tr.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 	x.w.mu.Lock()
+	defer x.w.mu.Unlock()
 	over = true
-	x.w.mu.Unlock()
+	if x.w.gone && err == nil {
+		_ = resp.Body.Close()
+		return nil, context.Canceled
+	}
 	return resp, err
 }
 

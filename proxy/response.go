@@ -135,7 +135,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		x.w.length = length
 	}
 	x.w.stream = true
-	resp.Body = &scrubbedBody{r: x.scrub.Reader(plain, mode, x.didScrub("body")), x: x, resp: resp, close: closers}
+	resp.Body = &scrubbedBody{r: x.p.scrubbing(plain, mode, x.didScrub("body")), x: x, resp: resp, close: closers}
 }
 
 // receiveEnd waits for the end of an answer without a body: in h2 trailers may stand there.
@@ -236,7 +236,7 @@ func (b *scrubbedBody) end(err error) {
 		b.x.abort(err)
 		return
 	}
-	scrubHeader(b.x.scrub, b.resp.Trailer, b.x.didScrub("trailer"))
+	scrubHeader(b.x.p.scrubbers(), b.resp.Trailer, b.x.didScrub("trailer"))
 }
 
 func (b *scrubbedBody) Close() error { return b.close.Close() }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"strconv"
@@ -22,6 +23,7 @@ type responseWriter struct {
 
 	mu    sync.Mutex // early hints come from the transport's goroutine
 	wrote bool
+	gone  bool // the client, while a hint was written: its headers must not be touched any more
 }
 
 // guessed are the headers that net/http would add of its own; an answer keeps only what its upstream sent.
@@ -87,10 +89,10 @@ func (w *responseWriter) endUpgraded() {
 
 // earlyHints passes a 103 on, scrubbed. It may come while the handler waits; one that the transport's goroutine still reads
 // when that is over, as after a cancellation, goes nowhere.
-func (w *responseWriter) earlyHints(h http.Header, over *bool) {
+func (w *responseWriter) earlyHints(ctx context.Context, h http.Header, over *bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if *over || w.wrote || !w.x.http11 {
+	if *over || w.gone || w.wrote || !w.x.http11 {
 		return
 	}
 	h = h.Clone()
@@ -104,5 +106,8 @@ func (w *responseWriter) earlyHints(h http.Header, over *bool) {
 		dst[k] = vs
 	}
 	w.ResponseWriter.WriteHeader(http.StatusEarlyHints)
+	if w.gone = ctx.Err() != nil; w.gone {
+		return // h2 may still be writing what is in dst
+	}
 	clear(dst)
 }
