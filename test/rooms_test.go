@@ -61,6 +61,7 @@ var testOnly = room{
 	modules: []string{
 		"github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/goccy/go-yaml", "github.com/klauspost/compress",
 		"github.com/pelletier/go-toml/v2", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "golang.org/x/net", "golang.org/x/sys",
+		"google.golang.org/grpc", "google.golang.org/protobuf",
 	},
 }
 
