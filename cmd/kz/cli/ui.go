@@ -9,6 +9,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"kz/cmd/kz/config"
 )
 
 // ui speaks on standard error. Every line begins with "kz: ", so that it can be told from
@@ -108,6 +110,13 @@ type failure struct{ text, hint string }
 
 // flatten takes joined errors apart, also where a message was put before the whole.
 func flatten(err error) []failure {
+	if problems, ok := err.(config.Problems); ok { // their hints are fields, and part of the text where they are several
+		all := make([]failure, len(problems))
+		for i, p := range problems {
+			all[i] = failure{p.Error(), p.Hint}
+		}
+		return all
+	}
 	if multi, ok := err.(interface{ Unwrap() []error }); ok && isJoin(err, multi.Unwrap()) {
 		var all []failure
 		for _, e := range multi.Unwrap() {

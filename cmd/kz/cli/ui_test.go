@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"kz/cmd/kz/config"
 )
 
 func TestErrorVoice(t *testing.T) {
@@ -32,6 +34,9 @@ func TestErrorVoice(t *testing.T) {
 		{"a hint for the whole is given once", withHint(errors.Join(plain, errors.New("d is wrong")), "mend all"),
 			"kz: error: c is wrong\nkz: error: d is wrong\nkz: hint: mend all\n"},
 		{"an error of two others is one error", fmt.Errorf("both %w and %w", plain, a), "kz: error: both c is wrong and a is wrong\nkz: hint: mend a\n"},
+		{"one problem of a configuration with its hint", config.Problems{{Message: "no hosts", Hint: "write hosts"}}, "kz: error: no hosts\nkz: hint: write hosts\n"},
+		{"several problems each with their hint", config.Problems{{Message: "no hosts", Hint: "write hosts"}, {Message: "e is wrong"}, {Message: "no path", Hint: "write path"}},
+			"kz: error: no hosts\nkz: hint: write hosts\nkz: error: e is wrong\nkz: error: no path\nkz: hint: write path\n"},
 		{"further lines are indented", errors.New("one\ntwo\n"), "kz: error: one\n           two\n"},
 		{"control characters are shown, not obeyed", errors.New("name \x1b]0;x\a\r\u009b \xff ü"),
 			`kz: error: name \x1b]0;x\x07\x0d\u009b \xff ü` + "\n"},

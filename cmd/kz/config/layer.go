@@ -61,23 +61,23 @@ func (r *reader) layers(root *node) (always layer, sections []section) {
 		case isSection(f.value):
 			inner = append(inner, f)
 		default:
-			hint := ""
+			hint := suggestion(f.key, topKeys)
 			switch {
-			case nearest(f.key, topKeys) != "":
+			case hint != "":
 			case f.value.kind == textKind:
 				hint = noValues
 			case slices.ContainsFunc([]string{"backend", "secret_id", "ref"}, f.value.has):
 				hint = "a secret stands under secrets"
 			}
-			r.hint(f.pos, hint, "unknown key %s%s", shown(f.key), didYouMean(f.key, topKeys))
+			r.hint(f.pos, hint, "unknown key %s", shown(f.key))
 		}
 	}
 	for _, f := range inner {
 		sections = append(sections, section{f.key, r.layer(f.value, sectionKeys)})
 		for _, k := range f.value.fields {
 			if !slices.Contains(sectionKeys, k.key) {
-				r.add(k.pos, "unknown key %s in the section %s, which may hold only secrets, backends and egress%s",
-					shown(k.key), shown(f.key), didYouMean(k.key, sectionKeys))
+				r.hint(k.pos, suggestion(k.key, sectionKeys), "unknown key %s in the section %s, which may hold only secrets, backends and egress",
+					shown(k.key), shown(f.key))
 			}
 		}
 	}

@@ -190,7 +190,7 @@ func TestAPartialBackendIsCompletedByAnotherFile(t *testing.T) {
 		".keyzero.toml":                 "[backends.v]\naddress = 'https://v.example.com'\nadress = 'x'",
 	})
 	_, err := tr.load()
-	expect(t, err, `.keyzero.toml:3:1: unknown key "adress" in a backend; did you mean "address"?`)
+	expect(t, err, `.keyzero.toml:3:1: unknown key "adress" in a backend → did you mean "address"?`)
 	tr.write(".keyzero.toml", "[backends.v]\naddress = 'https://v.example.com'")
 	if b := tr.mustLoad().Backends["v"]; b.Text("address") != "https://v.example.com" {
 		t.Errorf("v is %+v", b)

@@ -14,14 +14,14 @@ func TestProblemsNameTheirPlace(t *testing.T) {
 	const aws = "[backends.aws]\ntype = 'aws_secrets_manager'\n"
 	toml := []struct{ name, text, want string }{
 		{"an unknown key at the top level", "egres = 1\nfoo = 1", `
-.keyzero.toml:1:1: unknown key "egres"; did you mean "egress"?
+.keyzero.toml:1:1: unknown key "egres" → did you mean "egress"?
 .keyzero.toml:2:1: unknown key "foo"`},
 		{"a value in place of a reference", `OPENAI_API_KEY = "sk-proj-1234"`, `
 .keyzero.toml:1:1: unknown key "OPENAI_API_KEY" → ` + noValues},
 		{"a value under secrets", "[secrets]\nOPENAI_API_KEY = 'sk-proj-1234'", `
 .keyzero.toml:2:18: the secret "OPENAI_API_KEY" takes a table, not text → ` + noValues},
 		{"a value inside a secret", aws + "[secrets.A]\nsecret_id = 'x'\nvalue = 'sk-proj-1234'", `
-.keyzero.toml:5:1: unknown key "value" in a secret; ` + noValues},
+.keyzero.toml:5:1: unknown key "value" in a secret → ` + noValues},
 		{"a secret at the top level", "[API_KEY]\nbackend = 'aws'", `
 .keyzero.toml:1:2: unknown key "API_KEY" → a secret stands under secrets`},
 		{"wrong kinds of values", aws + `[secrets.A]
@@ -75,7 +75,7 @@ mode = "proxy"
 export_as = "gcp"`, `
 .keyzero.toml:5:7: "ttl" is not a span of time → write it as in 90s, 15m or 1h30m
 .keyzero.toml:6:13: "max_stale" is not a span of time → write it as in 90s, 15m or 1h30m
-.keyzero.toml:7:10: "expose" is one of masked, omit, plain; did you mean "plain"?
+.keyzero.toml:7:10: "expose" is one of masked, omit, plain → did you mean "plain"?
 .keyzero.toml:8:8: "mode" may only be "direct"
 .keyzero.toml:9:1: "export_as" means nothing for a backend of type aws_secrets_manager
 .keyzero.toml:9:13: "export_as" may only be "aws"`},
@@ -146,7 +146,7 @@ secret_id = "x"`, `
 .keyzero.toml:3:10: "region" is not the name of a region → as in "us-east-1"
 .keyzero.toml:4:12: "endpoint" is not an http or https URL → as in "https://vault.example.com:8200"
 .keyzero.toml:5:8: auth "role" is not in this version
-.keyzero.toml:6:1: unknown key "role_arn" in a backend of type aws_secrets_manager; it belongs to a way to log in that is not in this version
+.keyzero.toml:6:1: unknown key "role_arn" in a backend of type aws_secrets_manager → it belongs to a way to log in that is not in this version
 .keyzero.toml:7:1: unknown key "adress" in a backend of type aws_secrets_manager
 .keyzero.toml:10:11: "address" holds a user or a password, which never stand in the file
 .keyzero.toml:11:9: "token" never stands in the file: it is named as another secret → token = { secret = "NAME" }, where NAME is another secret
@@ -155,7 +155,7 @@ secret_id = "x"`, `
 .keyzero.toml:16:9: "token" names a secret that is not configured
 .keyzero.toml:16:28: unknown key "x" in "token"
 .keyzero.toml:19:9: "token" names no secret
-.keyzero.toml:20:1: unknown key "secret_id" in a backend of type hashicorp_vault; it belongs to a way to log in that is not in this version`},
+.keyzero.toml:20:1: unknown key "secret_id" in a backend of type hashicorp_vault → it belongs to a way to log in that is not in this version`},
 		{"a backend that is not there", aws + "[backends.vault]\ntype = 'hashicorp_vault'\n[secrets]\nA = { backend = 'vult', path = 'x' }\nB = { path = 'x' }", `
 .keyzero.toml:6:17: the secret names a backend that is not configured; did you mean "vault"? → the backends are aws, vault
 .keyzero.toml:7:1: the secret names no backend → the backends are aws, vault`},
@@ -232,7 +232,7 @@ allow_private = ["10.1.2.3/16", "10.0.0.1", "ten", "::ffff:10.0.0.0/104"]
 resolve = { "api.corp.test" = "localhost:1", "a b" = "127.0.0.1:1", "b.corp.test" = "127.0.0.1:1", "B.corp.test:443" = "127.0.0.1:2" }
 upstream_proxy = "proxy.corp:3128"
 upstram_ca = "x"`, `
-.keyzero.toml:2:8: "mode" is one of permissive, strict; did you mean "strict"?
+.keyzero.toml:2:8: "mode" is one of permissive, strict → did you mean "strict"?
 .keyzero.toml:3:13: "intercept" is one of bound, all
 .keyzero.toml:4:10: "allow" holds what is not a host: a host, not a URL, is needed: leave out the scheme and the path → write "docs.example.com:8443"
 .keyzero.toml:5:8: "deny" takes a list, not text → put it in brackets: deny = ["…"]
@@ -244,7 +244,7 @@ upstram_ca = "x"`, `
 .keyzero.toml:7:46: "resolve" holds what is not a host and port: the host may hold only letters, digits, hyphens and dots
 .keyzero.toml:7:100: "resolve" names the same host and port twice
 .keyzero.toml:8:18: "upstream_proxy" is not an http or https URL → as in "https://vault.example.com:8200"
-.keyzero.toml:9:1: unknown key "upstram_ca" in egress; did you mean "upstream_ca"?`},
+.keyzero.toml:9:1: unknown key "upstram_ca" in egress → did you mean "upstream_ca"?`},
 		{"a proxy with a password or a path", "[egress]\nupstream_proxy = 'http://u:p@proxy.corp'\n[production.egress]\nupstream_proxy = 'http://proxy.corp/x'", `
 .keyzero.toml:2:18: "upstream_proxy" holds a user or a password, which never stand in the file
 .keyzero.toml:4:18: "upstream_proxy" has a path, which a proxy has not`},
@@ -257,7 +257,7 @@ type = "aws"
 [other]
 x = 1`, `
 .keyzero.toml:2:1: unknown key "region" in the section "production", which may hold only secrets, backends and egress
-.keyzero.toml:4:1: unknown key "hots" in a secret; did you mean "hosts"?
+.keyzero.toml:4:1: unknown key "hots" in a secret → did you mean "hosts"?
 .keyzero.toml:6:8: unknown backend type → the types are aws_secrets_manager, hashicorp_vault, env_file, env
 .keyzero.toml:7:2: unknown key "other"`},
 		{"backends in a circle", `[backends.a]
@@ -321,7 +321,7 @@ secrets:
 `, `
 .keyzero.yaml:3:11: unknown backend type; did you mean "aws_secrets_manager"? → the types are aws_secrets_manager, hashicorp_vault, env_file, env
 .keyzero.yaml:6:11: "mode" may only be "direct"
-.keyzero.yaml:7:5: unknown key "host" in a secret; did you mean "hosts"?
+.keyzero.yaml:7:5: unknown key "host" in a secret → did you mean "hosts"?
 .keyzero.yaml:8:5: an entry of "resolvers" is a table, not text → ` + noValues + `
 .keyzero.yaml:11:12: "hosts" takes a list, not text → put it in brackets: hosts: ["…"]
 .keyzero.yaml:12:12: "scrub" takes true or false, not text`},

@@ -2,10 +2,18 @@ package config
 
 import "strings"
 
-// didYouMean is the known word nearest to what was written, as the end of a message; "" when none is near.
-func didYouMean(written string, known []string) string {
+// suggestion is the known word nearest to what was written, as a hint; "" when none is near.
+func suggestion(written string, known []string) string {
 	if s := nearest(written, known); s != "" {
-		return `; did you mean "` + s + `"?`
+		return `did you mean "` + s + `"?`
+	}
+	return ""
+}
+
+// didYouMean is suggestion as the end of a message that has another hint.
+func didYouMean(written string, known []string) string {
+	if s := suggestion(written, known); s != "" {
+		return "; " + s
 	}
 	return ""
 }

@@ -104,7 +104,7 @@ func (r *reader) oneOf(t *node, key string, words ...string) string {
 	if len(words) == 1 {
 		r.add(v.pos, "%s may only be %q", shown(key), words[0])
 	} else {
-		r.add(v.pos, "%s is one of %s%s", shown(key), strings.Join(words, ", "), didYouMean(v.text, words))
+		r.hint(v.pos, suggestion(v.text, words), "%s is one of %s", shown(key), strings.Join(words, ", "))
 	}
 	return ""
 }
@@ -188,9 +188,9 @@ func (r *reader) known(t *node, what string, keys []string, synonyms map[string]
 		}
 		r.unknown[f.pos] = true
 		if s, ok := synonyms[f.key]; ok {
-			r.add(f.pos, "unknown key %s in %s; %s", shown(f.key), what, s)
+			r.hint(f.pos, s, "unknown key %s in %s", shown(f.key), what)
 			continue
 		}
-		r.add(f.pos, "unknown key %s in %s%s", shown(f.key), what, didYouMean(f.key, keys))
+		r.hint(f.pos, suggestion(f.key, keys), "unknown key %s in %s", shown(f.key), what)
 	}
 }
