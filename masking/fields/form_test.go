@@ -25,6 +25,7 @@ func TestFormEdits(t *testing.T) {
 		{"the empty name", "=M", "=S"},
 		{"an equals sign in the value", "name=x=M", "name=x%3DS"},
 		{"empty fields", "&&token=M&&", "&&token=S&&"},
+		{"empty fields are not fields of the empty name", "&=M&&", "&=S&&"},
 		{"an unselected field", "prompt=M&tokens=M", "prompt=M&tokens=M"},
 		{"a pointer selects nothing", "ptr=M&%2Fptr=M", "ptr=M&%2Fptr=M"},
 		{"no semicolon splits", "a=b;token=M&secret=M", "a=b;token=M&secret=S"},

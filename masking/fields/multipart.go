@@ -1,9 +1,6 @@
 package fields
 
-import (
-	"bytes"
-	"slices"
-)
+import "bytes"
 
 // maxPartHeader bounds the header of one part.
 const maxPartHeader = 64 << 10
@@ -150,13 +147,11 @@ func (m *multipartLexer) head(w *window) (progress, error) {
 	}
 	w.pos, w.keep = end+4, end+4
 	m.state = partSkip
-	var places []place
 	for _, name := range names {
 		p, selected, _ := m.track.top(name, false)
-		if !selected || slices.Contains(places, p) {
+		if !selected {
 			continue
 		}
-		places = append(places, p)
 		if m.track.occur(p) {
 			return done, m.track.ambiguous(p, false)
 		}

@@ -289,6 +289,36 @@ func TestMultipartIsReadAsTheStandardLibraryWritesAndReadsIt(t *testing.T) {
 	}
 }
 
+func TestDispositionNames(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		value string
+		names []string
+		plain bool
+	}{
+		{`form-data; name="a b"`, []string{"a b"}, true},
+		{`form-data; name=a-b_c.1`, []string{"a-b_c.1"}, true},
+		{`form-data; name=""`, []string{""}, true},
+		{`form-data; name="a\"b"`, []string{`a\"b`, `a"b`}, false},
+		{`form-data; name="a\b\\"`, []string{`a\b\\`, `ab\`}, false},
+		{`form-data; filename="x; name=y"; name="z"`, []string{"z"}, false},
+		{`form-data; name="y"; name="z"`, []string{"y", "z"}, false},
+		{`form-data; name="a" b`, []string{"a"}, false},
+		{`form-data; name="a`, nil, false},
+		{`form-data`, nil, false},
+		{``, nil, false},
+	} {
+		read, plain := readDisposition([]byte(c.value))
+		var names []string
+		for _, n := range read {
+			names = append(names, string(n))
+		}
+		if !slices.Equal(names, c.names) || plain != c.plain {
+			t.Errorf("%s: %q, %v", c.value, names, plain)
+		}
+	}
+}
+
 // watched is a lexer that may only be shown windows that a header fits into.
 type watched struct {
 	lexer
