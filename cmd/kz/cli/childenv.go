@@ -194,7 +194,7 @@ var cleanVariables = []string{"PATH", "HOME", "USER", "SHELL", "TERM", "LANG", "
 // A managed value goes nowhere, not even by --keep-env: that flag says "this variable too",
 // never "this secret unmasked"; for that the configuration has expose = "plain".
 func (spec *envSpec) mayInherit(v variable, report *envReport) bool {
-	if secret, held := spec.Contains(v.value); held {
+	if secret, held := spec.Contains(v.name + "=" + v.value); held {
 		report.Held = append(report.Held, heldVar{v.name, secret})
 		return false
 	}
