@@ -28,7 +28,9 @@
 // Where a selected place occurs twice and one of the occurrences holds a mask,
 // the receiver may read the other one. Reading then ends with an
 // [AmbiguousError], also when the first occurrence has been given out already;
-// the caller has to abort the request.
+// the caller has to abort the request. Places are told apart by the exact
+// decoded name: api_key and apiKey are two. Of the spellings of credential names
+// in one object or form the first 64 are followed; others are not selected.
 //
 // # JSON
 //
