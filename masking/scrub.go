@@ -144,10 +144,11 @@ func (s *Scrubber) String(v string, on func(name string)) string {
 // on, if not nil, with the secret's name for each. However r cuts its bytes, the
 // result is the same. It hands out all that is decided before it reads on, and
 // keeps back only the longest end that is the beginning of a form. An error of r
-// comes through as it is, after all that came before it. The reader implements
-// io.WriterTo and is for one goroutine.
+// comes through as it is, after what came before it; of that, an end which may
+// be the beginning of a value is lost, unless the error is io.EOF. The reader
+// implements io.WriterTo and is for one goroutine.
 func (s *Scrubber) Reader(r io.Reader, m Mode, on func(name string)) io.Reader {
-	return newReader(&stream{src: r, find: s.finding, edit: func(id, n int) ([]byte, bool) {
+	return newReader(&stream{src: r, find: s.finding, drops: true, edit: func(id, n int) ([]byte, bool) {
 		one := s.scrubs[id]
 		if on != nil {
 			on(one.name)

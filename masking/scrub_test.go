@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode/utf16"
 )
 
@@ -428,5 +429,22 @@ func TestStreamTakesBuffersFromThePool(t *testing.T) {
 		}
 	}); n > 6 {
 		t.Fatalf("%v allocations for a stream", n)
+	}
+}
+
+func TestAValueCutShortIsNotGivenOut(t *testing.T) {
+	t.Parallel()
+	s, err := NewScrubber([]Value{{Name: "KEY", Mask: "kz_masked_", Bytes: []byte("a-secret-value")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{{io.ErrUnexpectedEOF, "it is "}, {io.EOF, "it is a-secret-val"}} {
+		got, err := io.ReadAll(s.Reader(io.MultiReader(strings.NewReader("it is a-secret-val"), iotest.ErrReader(c.err)), Restore, nil))
+		if string(got) != c.want || c.err != io.EOF && err != c.err {
+			t.Errorf("%v: got %q, %v", c.err, got, err)
+		}
 	}
 }

@@ -15,7 +15,8 @@ var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 // stream replaces what a finder finds, in what it reads from src. It gives the
 // same bytes however src cuts them, hands out whatever is decided before it asks
 // src for more, and keeps only what may still become a match. An error of src,
-// io.EOF included, is returned as it is, after all that came before it.
+// io.EOF included, is returned as it is, after all that came before it; but see
+// drops.
 //
 // Its buffers come from a pool and return there, wiped, at the end. It holds no
 // more than two of them, or, where a pattern is longer than half of one, a few
@@ -25,6 +26,9 @@ type stream struct {
 	find *Finder
 	// edit says what to put in the place of a hit of n bytes; with false it stays.
 	edit func(id, n int) ([]byte, bool)
+	// drops loses what is held when src ends with an error: it may be the beginning
+	// of a value, cut on purpose, and what ends with an error is of no use anyway.
+	drops bool
 	// through hands on the input untouched and undelayed, and only calls edit.
 	through bool
 
@@ -171,7 +175,7 @@ func (s *stream) piece() []byte {
 // be the beginning of a match, or of a longer one, that ends in later input.
 func (s *stream) settle() {
 	s.safe = s.end
-	if s.err == nil {
+	if s.err == nil || s.drops && s.err != io.EOF {
 		s.safe -= s.find.Hold(s.buf[s.pos:s.end])
 	}
 }
