@@ -50,9 +50,11 @@ func rawUpstream(raw, end string) bedOption {
 func serveRaw(conn *net.TCPConn, leaf *tls.Certificate, raw, end string) {
 	tc := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"http/1.1"}})
 	defer conn.Close()
-	if _, err := http.ReadRequest(bufio.NewReader(tc)); err != nil {
+	r, err := http.ReadRequest(bufio.NewReader(tc))
+	if err != nil {
 		return
 	}
+	_, _ = io.Copy(io.Discard, r.Body) // unread, it would make every end a reset
 	_, _ = io.WriteString(tc, raw)
 	switch end {
 	case closeNotify:

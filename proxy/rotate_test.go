@@ -30,8 +30,7 @@ func TestARejectedRequestIsRepeatedOnceWithANewValue(t *testing.T) {
 		{"no secret in the request", "GET", "none", true, 1, 401},
 	} {
 		var sent, asked atomic.Int32
-		var b *bed
-		b = newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
+		b := newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
 			o.Rejected = func(_ context.Context, names []string) bool {
 				asked.Add(1)
 				if !c.changes || len(names) != 1 || names[0] != "KEY" {
