@@ -191,13 +191,14 @@ func encodeJSON(dst, v []byte) ([]byte, bool) {
 		case c < utf8.RuneSelf:
 			dst = append(dst, c)
 		default:
-			r, n := utf8.DecodeRune(v[i:])
+			_, n := utf8.DecodeRune(v[i:])
 			if n > 1 {
 				dst = append(dst, v[i:i+n]...)
 				i += n
 				continue
 			}
-			if r = surrogate(v[i:]); r < 0 {
+			r := surrogate(v[i:])
+			if r < 0 {
 				return dst, false
 			}
 			dst = append(dst, '\\', 'u', 'd', digits[r>>8&15], digits[r>>4&15], digits[r&15])
