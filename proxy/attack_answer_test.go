@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -220,6 +221,41 @@ func TestAnEarlyHintBehindACancelledRequestDoesNoHarm(t *testing.T) {
 				_ = resp.Body.Close()
 			}
 			cancel()
+		}
+	}
+}
+
+func TestATypeOfGRPCDoesNotCarryAValueOut(t *testing.T) {
+	t.Parallel()
+	message := func(flags byte, n int, body string) string {
+		return string(binary.BigEndian.AppendUint32([]byte{flags}, uint32(n))) + body
+	}
+	long := strings.Repeat("x", 100_000)
+	for name, c := range map[string]struct{ method, raw string }{
+		"cut by a length that was not asked for": {"GET", message(0, len(keyValue)-1, keyValue)},
+		"the same, long":                         {"GET", message(0, len(long)+len(keyValue)-1, long+keyValue)},
+		"said to be compressed":                  {"POST", message(1, len(keyValue), keyValue)},
+		"said to be compressed, long":            {"POST", message(1, len(long)+len(keyValue), long+keyValue)},
+	} {
+		for _, h2 := range []bool{true, false} {
+			b := newBed(t, answering(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/grpc")
+				_, _ = io.WriteString(w, c.raw)
+			}))
+			b.client = b.newClient(h2)
+			r := b.request(c.method, "https://api.test/", "")
+			if c.method == "POST" {
+				r.Header.Set("Content-Type", "application/grpc")
+			}
+			resp, err := b.client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if strings.Contains(string(got), keyValue[:len(keyValue)-1]) {
+				t.Errorf("%s: %q", name, got[max(0, len(got)-50):])
+			}
 		}
 	}
 }

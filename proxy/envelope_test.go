@@ -19,10 +19,7 @@ func filled(p *Proxy, b []byte) (out []byte, whole bool) {
 			return out, false
 		}
 		n := envelopeHead + int(binary.BigEndian.Uint32(b[1:]))
-		m := string(b[envelopeHead:n])
-		if b[0]&1 == 0 {
-			m = strings.ReplaceAll(m, frameValue, p.opts.Table.Token("KEY")[:len(frameValue)])
-		}
+		m := strings.ReplaceAll(string(b[envelopeHead:n]), frameValue, p.opts.Table.Token("KEY")[:len(frameValue)])
 		out = append(append(out, b[:envelopeHead]...), m...)
 		b = b[n:]
 	}
@@ -44,8 +41,12 @@ func TestEnvelopesAreTheSameHoweverTheyAreCut(t *testing.T) {
 	b := envelopesOf("\x00"+frameValue, "\x00", "\x00"+frameValue[:20], "\x00"+frameValue[20:], "\x01"+frameValue, "\x00"+long+frameValue+long+frameValue[:1],
 		"\x01"+long+frameValue, "\x80x"+frameValue+frameValue, "\x00"+strings.Repeat("x", maxWhole-len(frameValue))+frameValue,
 		"\x00"+strings.Repeat("x", maxWhole+1-len(frameValue))+frameValue, "\x02{}")
-	want, _ := filled(x.p, b)
-	for _, n := range []int{1, 4, 100, 1 << 20} {
+	for _, n := range []int{1, 60, 1000, 1 << 20} {
+		b := b
+		if n == 1 {
+			b = b[:200]
+		}
+		want, _ := filled(x.p, b)
 		var out bytes.Buffer
 		if _, err := enveloping(x, &inReads{b, n}).WriteTo(&out); err != nil || !bytes.Equal(out.Bytes(), want) {
 			t.Errorf("%d bytes a read: %v, %d bytes, want %d", n, err, out.Len(), len(want))

@@ -15,11 +15,8 @@ import (
 // "Length-Prefixed-Message"; gRPC-Web and the streams of Connect have the same).
 const envelopeHead = 5
 
-// The flags that are known: bit 0, compressed; bit 1, the end of a Connect stream; bit 7, trailers of gRPC-Web.
-const (
-	flagCompressed = 0x01
-	flagsKnown     = 0x83
-)
+// flagsKnown are bit 0, compressed; bit 1, the end of a Connect stream; bit 7, trailers of gRPC-Web.
+const flagsKnown = 0x83
 
 var errEnvelope = errors.New("proxy: reading gRPC messages: the flags are not known ones")
 
@@ -43,7 +40,7 @@ func enveloped(contentType []string) bool {
 // filler that begins like the mask. A message is whole when it is handed on, or, beyond maxWhole, streams; nothing of it
 // waits for the next one. A body that ends inside a message ends with io.ErrUnexpectedEOF.
 //
-// A compressed message passes as it is: a stated limit.
+// What a compressed message unfolds to is not seen: a stated limit. Its bytes are, for the flag is only a claim.
 type envelopes struct {
 	window
 	p     *Proxy
@@ -81,7 +78,7 @@ func (e *envelopes) next() ([]byte, error) {
 		if want > envelopeHead+maxWhole {
 			head := e.buf[e.r : e.r+envelopeHead]
 			e.r += envelopeHead
-			e.begin(head[0], want-envelopeHead)
+			e.begin(want - envelopeHead)
 			return head, nil
 		}
 		if err := e.fill(int(want)); err != nil {
@@ -109,10 +106,8 @@ func (e *envelopes) whole() (want int64, err error) {
 		if want > int64(len(b)) || want > envelopeHead+maxWhole {
 			return want, nil
 		}
-		if b[0]&flagCompressed == 0 {
-			if err := e.scrub(b[envelopeHead:want]); err != nil {
-				return 0, err
-			}
+		if err := e.scrub(b[envelopeHead:want]); err != nil {
+			return 0, err
 		}
 		e.r += int(want)
 	}
@@ -129,12 +124,9 @@ func (e *envelopes) scrub(p []byte) error {
 	return tooEarly(err)
 }
 
-func (e *envelopes) begin(flags byte, length int64) {
+func (e *envelopes) begin(length int64) {
 	e.piece = make([]byte, fragment)
-	e.long = &limited{&e.window, length}
-	if flags&flagCompressed == 0 {
-		e.long = e.p.scrubbers().Reader(e.long, masking.Fill, e.on)
-	}
+	e.long = e.p.scrubbing(&limited{&e.window, length}, masking.Fill, e.on)
 }
 
 // Read implements io.Reader.

@@ -323,7 +323,7 @@ func TestEnvelopesOfOtherKindsAreScrubbedInPlace(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, body)
 			}))
-			a := b.do(b.request("POST", "https://api.test/", "x"))
+			a := b.do(b.request("POST", "https://api.test/", "x", "Content-Type: "+kind))
 			if want := strings.ReplaceAll(body, keyValue, b.mask("KEY")[:len(keyValue)]); a.body != want || known != (a.ContentLength == int64(len(body))) {
 				t.Errorf("%s: got %q, length %d", kind, a.body, a.ContentLength)
 			}
@@ -353,7 +353,7 @@ func TestEnvelopesThatAreCutOrWrongAreAnAbortedTransfer(t *testing.T) {
 				w.Header().Set("Content-Type", "application/grpc")
 				_, _ = io.WriteString(w, body)
 			}))
-			resp, err := b.newClient(h2).Do(b.request("POST", "https://api.test/", "x"))
+			resp, err := b.newClient(h2).Do(b.request("POST", "https://api.test/", "x", "Content-Type: application/grpc"))
 			var got []byte
 			if err == nil {
 				got, err = io.ReadAll(resp.Body)
