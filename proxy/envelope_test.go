@@ -38,13 +38,13 @@ func TestEnvelopesAreTheSameHoweverTheyAreCut(t *testing.T) {
 	t.Parallel()
 	_, x := frameProxy(t)
 	long := strings.Repeat("words and ", 20_000)
-	b := envelopesOf("\x00"+frameValue, "\x00", "\x00"+frameValue[:20], "\x00"+frameValue[20:], "\x01"+frameValue, "\x00"+long+frameValue+long+frameValue[:1],
-		"\x01"+long+frameValue, "\x80x"+frameValue+frameValue, "\x00"+strings.Repeat("x", maxWhole-len(frameValue))+frameValue,
-		"\x00"+strings.Repeat("x", maxWhole+1-len(frameValue))+frameValue, "\x02{}")
-	for _, n := range []int{1, 60, 1000, 1 << 20} {
-		b := b
-		if n == 1 {
-			b = b[:200]
+	short := envelopesOf("\x00"+frameValue, "\x00", "\x00"+frameValue[:20], "\x00"+frameValue[20:], "\x01"+frameValue, "\x80x"+frameValue+frameValue, "\x02{}")
+	all := append(envelopesOf("\x00"+long+frameValue+long+frameValue[:1], "\x01"+long+frameValue, "\x00"+strings.Repeat("x", maxWhole-len(frameValue))+frameValue,
+		"\x00"+strings.Repeat("x", maxWhole+1-len(frameValue))+frameValue), short...)
+	for _, n := range []int{1, 4, 60, 1000, 1 << 20} {
+		b := all
+		if n < 60 {
+			b = short
 		}
 		want, _ := filled(x.p, b)
 		var out bytes.Buffer

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -152,13 +153,13 @@ func TestCloseCodesPassBothWays(t *testing.T) {
 			_ = c.Close(4321, "not "+keyValue)
 		}
 	}))
-	ctx, c := b.dial()
-	_ = c.Close(3999, "my reason")
+	_, first := b.dial()
+	_ = first.Close(3999, "my reason")
 	var closed websocket.CloseError
 	if err := <-heard; !errors.As(err, &closed) || closed.Code != 3999 || closed.Reason != "my reason" {
 		t.Errorf("the upstream heard %v", closed)
 	}
-	ctx, c = b.dial()
+	ctx, c := b.dial()
 	_ = c.Write(ctx, websocket.MessageText, []byte("x"))
 	if err := <-heard; err != nil {
 		t.Fatal(err)
@@ -400,19 +401,50 @@ func TestTheLastFramesOfTheUpstreamArrive(t *testing.T) {
 	})
 	t.Run("but a silent one is not waited for long", func(t *testing.T) {
 		t.Parallel()
-		ended := make(chan error, 1)
-		b := newBed(t, speaks("", "", func(c net.Conn, r *bufio.Reader) {
-			_, _ = io.Copy(io.Discard, r)
-			_, err := c.Read(make([]byte, 1))
-			ended <- err
-		}))
+		over := make(chan bool)
+		b := newBed(t, speaks("", "", func(net.Conn, *bufio.Reader) { <-over }))
+		t.Cleanup(func() { close(over) })
 		conn, _, _ := b.rawSocket("")
 		_ = conn.Close()
-		e := b.event(upgradedEvent)
-		if <-ended; e.DurationMS > 5000 || e.Reason != "" {
+		if e := b.event(upgradedEvent); e.DurationMS < 900 || e.DurationMS > 4000 || e.Reason != "" {
 			t.Errorf("%+v", e)
 		}
 	})
+}
+
+func TestAWebSocketInCleartextIsScrubbedAndNeverSwapped(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, keyPlaces("frame"), func(b *bed, o *proxy.Options, secrets *[]policy.Secret, _ *policy.Egress) {
+		(*secrets)[0].Hosts = hosts(t, "api.test:80")
+		s := httptest.NewServer(http.HandlerFunc(b.serveUpstream))
+		t.Cleanup(s.Close)
+		b.pin(o, "api.test:80", s)
+	}, talking(func(ctx context.Context, c *websocket.Conn) {
+		_, data, _ := c.Read(ctx)
+		_ = c.Write(ctx, websocket.MessageText, append(data, keyValue...))
+	}))
+	conn, err := net.Dial("tcp", b.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	request := strings.Replace(upgradeRequest, "GET /ws", "GET http://api.test/ws", 1)
+	request = strings.TrimSuffix(request, "\r\n") + "Proxy-Authorization: Basic " + basic("kz", credential) + "\r\n\r\n"
+	mask := b.mask("KEY")
+	_, _ = io.WriteString(conn, request+"\x81"+string([]byte{0x80 | byte(len(mask))})+"\x00\x00\x00\x00"+mask)
+	r := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 101 {
+		t.Fatal(resp, err)
+	}
+	got := make([]byte, 2+2*len(mask))
+	if _, err := io.ReadFull(r, got); err != nil || string(got[2:]) != mask+mask {
+		t.Errorf("got %q, %v", got, err)
+	}
+	_ = conn.Close()
+	if e := b.event(upgradedEvent); len(e.Swapped) > 0 || len(e.Scrubbed) != 1 {
+		t.Errorf("%+v", e)
+	}
 }
 
 func TestNothingIsLeftOfAWebSocket(t *testing.T) {

@@ -71,16 +71,6 @@ func (b *window) fill(want int) error {
 	return b.err
 }
 
-// need fills until n bytes from r on are there. A src that ends before them ends too early.
-func (b *window) need(n int) error {
-	for b.w-b.r < n {
-		if err := b.fill(n); err != nil {
-			return tooEarly(err)
-		}
-	}
-	return nil
-}
-
 // read reads past the window what is not in it yet.
 func (b *window) read(p []byte) (int, error) {
 	if n := copy(p, b.buffered()); n > 0 {

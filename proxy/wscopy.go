@@ -7,19 +7,6 @@ import (
 	"sync"
 )
 
-// frameEditor changes what one direction of a WebSocket carries.
-type frameEditor interface {
-	// looks reports whether messages of this kind are looked into. Others go on as they came.
-	looks(op opcode) bool
-	// whole returns p, the payload of a message, edited; p itself when there is nothing to change. With false the result
-	// would be long, and stream is to be used.
-	whole(p []byte) ([]byte, bool)
-	// stream returns the payload of a message, edited, as it comes.
-	stream(r io.Reader) io.Reader
-	// control returns the payload of a control frame, edited; p itself when there is nothing to change.
-	control(op opcode, p []byte) ([]byte, error)
-}
-
 // frameCopy carries the frames of one direction from src to dst. Frames that are not changed are handed on in runs, out of
 // the buffer they were read into. A message of one frame of at most maxWhole bytes is read whole and stays one frame; any
 // other is sent on in fragments as it comes (RFC 6455, section 5.4). All that is decided has gone to dst, in whole frames,
@@ -67,6 +54,20 @@ func (c *frameCopy) frames() error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// raw carries bytes as they are.
+func (c *frameCopy) raw() error {
+	for {
+		if err := c.fill(1); err != nil {
+			c.release()
+			return err
+		}
+		if err := c.write(c.buffered()); err != nil {
+			return err
+		}
+		c.r = c.w
 	}
 }
 

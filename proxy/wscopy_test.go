@@ -156,7 +156,10 @@ func TestMessagesComeOutScrubbedHoweverTheyAreCut(t *testing.T) {
 		if len(rest) > 0 {
 			t.Fatal(name)
 		}
-		for _, n := range []int{1, 2, 7, 1000, 1 << 20} {
+		for _, n := range []int{1, 2, 7, 70, 1000, 1 << 20} {
+			if n < 70 && len(b) > 10_000 {
+				continue
+			}
 			out, err := carry(p, b, n)
 			if err != io.EOF {
 				t.Errorf("%s: %v", name, err)
@@ -338,7 +341,7 @@ func TestValuesLearnedOnTheWayAreScrubbed(t *testing.T) {
 
 func TestALongMessageTakesLittleMemory(t *testing.T) {
 	_, x := frameProxy(t)
-	const size = 64 << 20
+	const size = 16 << 20
 	head := appendFrame(nil, frameHeader{fin: true, op: opBinary, length: size})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

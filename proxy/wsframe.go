@@ -1,8 +1,6 @@
 package proxy
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // opcode is what a WebSocket frame carries (RFC 6455, section 5.2).
 type opcode byte
@@ -79,11 +77,8 @@ func parseFrame(b []byte, masked bool) (h frameHeader, ok bool, err error) {
 	case 10:
 		h.length = int64(binary.BigEndian.Uint64(b[2:]))
 	}
-	switch {
-	case h.length < 0:
-		return h, false, &framingError{"a length has its top bit set"}
-	case h.length < least:
-		return h, false, &framingError{"a length is not in its shortest form"}
+	if h.length < least { // less than nothing when the top bit is set
+		return h, false, &framingError{"a length is not in its shortest form, or has its top bit set"}
 	}
 	if masked {
 		h.key = [4]byte(b[at:])

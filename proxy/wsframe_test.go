@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -72,11 +73,8 @@ func TestBytesThatAreNoFramesEndTheConnection(t *testing.T) {
 			if !errors.As(err, &framing) {
 				t.Errorf("%s, %d bytes a read: %v", name, n, err)
 			}
-			want := before
-			if name == "a message inside a message" {
-				want += "\x01\x01x"
-			}
-			if string(out) != want {
+			// What came before the bad frame may have gone, unless a value may begin in it.
+			if rest, ok := strings.CutPrefix(string(out), before); !ok || rest != "" && (name != "a message inside a message" || rest != "\x01\x01x") {
 				t.Errorf("%s, %d bytes a read: passed %q", name, n, out)
 			}
 		}
