@@ -57,9 +57,6 @@ func Transport(err error) *Error {
 }
 
 func isTimeout(err error) bool {
-	if errors.Is(err, context.Canceled) {
-		return false
-	}
 	var timeout interface{ Timeout() bool }
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) ||
 		errors.As(err, &timeout) && timeout.Timeout()

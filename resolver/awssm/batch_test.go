@@ -135,10 +135,10 @@ func TestBatch(t *testing.T) {
 		fake.Put("d-AbCdEf", "not d")
 		arn := fake.ARN("d")
 		outs := s.ResolveBatch(t.Context(), []resolver.Ref{
-			{ID: "a", Field: "x"}, {ID: "a", Field: "y"}, {ID: "a", VersionID: old, Field: "x"}, {ID: "a", VersionStage: "AWSPREVIOUS", Field: "x"},
+			{ID: "a", VersionID: old, Field: "x"}, {ID: "a", Field: "x"}, {ID: "a", Field: "y"}, {ID: "a", VersionStage: "AWSPREVIOUS", Field: "x"},
 			{ID: fake.ARN("b")}, {ID: "c"}, {ID: arn[:len(arn)-7]}, {ID: "d-AbCdEf"}, {ID: "b"}, {},
 		})
-		for i, want := range []string{"1", "2", "old", "old", "bee", "Y2Vl", "dee", "not d", "bee"} {
+		for i, want := range []string{"old", "1", "2", "old", "bee", "Y2Vl", "dee", "not d", "bee"} {
 			if outs[i].Err != nil || outs[i].Result.Secret.Reveal() != want {
 				t.Errorf("%d: %q %v, want %q", i, outs[i].Result.Secret.Reveal(), outs[i].Err, want)
 			}

@@ -74,7 +74,7 @@ func TestErrors(t *testing.T) {
 		"no Vault":                   {200, "<html>$TOKEN $VALUE", resolver.Unavailable, []string{"not one of Vault"}},
 		"an empty answer":            {200, `{}`, resolver.NotFound, []string{"no data"}},
 		"an answer cut short":        {200, `{"data":{"value":"$VALUE`, resolver.Unavailable, []string{"not one of Vault"}},
-		"an endless answer":          {200, `{"data":{"value":"` + strings.Repeat("x", 5<<20), resolver.Unavailable, []string{"not one of Vault"}},
+		"an endless answer":          {200, `{"data":{"value":"` + strings.Repeat("x", 5<<20) + `"}}`, resolver.Unavailable, []string{"not one of Vault"}},
 		"an endless error":           {500, strings.Repeat("x", 5<<20), resolver.Unavailable, []string{"status 500"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -116,6 +116,8 @@ func one(token func() string) http.Handler {
 		case r.Header.Get("X-Vault-Token") != token():
 			w.WriteHeader(http.StatusForbidden)
 			fmt.Fprintf(w, `{"errors":["bad token %s"]}`, r.Header.Get("X-Vault-Token"))
+		case r.Header.Get("X-Vault-Wrap-Ttl") != "":
+			io.WriteString(w, `{"wrap_info":{"token":"hvs.wrapped"}}`)
 		case strings.HasPrefix(r.URL.Path, "/v1/sys/internal/ui/mounts/"):
 			io.WriteString(w, `{"data":{"path":"secret/","type":"kv","options":{"version":"2"}}}`)
 		case strings.HasPrefix(r.URL.Path, "/v1/secret/data/"):
