@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -347,4 +348,27 @@ func TestNewMakesNoRequest(t *testing.T) {
 		o.CACert = "/nowhere"
 		o.Home = func() (string, error) { t.Error("the home directory is looked at"); return "", nil }
 	})
+}
+
+func TestTheUsersProxyIsUsed(t *testing.T) {
+	// net/http reads the proxy variables once in a process, so this takes a new one.
+	if os.Getenv("KZ_TEST_PROXY_CHILD") != "" {
+		get(t, open(t, "http://vault.test:8200", nil), resolver.Ref{ID: "secret/app"}, "v")
+		return
+	}
+	t.Parallel()
+	var asked atomic.Value
+	inner := one(func() string { return fakeToken })
+	proxy := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r.URL.Host)
+		inner.ServeHTTP(w, r)
+	}))
+	child := exec.Command(os.Args[0], "-test.run=^TestTheUsersProxyIsUsed$")
+	child.Env = []string{"KZ_TEST_PROXY_CHILD=1", "HTTP_PROXY=" + proxy, "HOME=" + t.TempDir()}
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got, _ := asked.Load().(string); got != "vault.test:8200" {
+		t.Errorf("the proxy was asked for %q", got)
+	}
 }

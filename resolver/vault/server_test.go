@@ -65,8 +65,11 @@ func real(t *testing.T) *server {
 			running.why = "there is no Vault to test against: build test/vaultsrv and set KZ_TEST_VAULT to the binary"
 			return
 		}
-		cmd := exec.Command(path, "-root-token", rootToken)
+		cmd := exec.Command(path, "-root-token", rootToken, "-watch-stdin")
 		out, err := cmd.StdoutPipe()
+		if err == nil {
+			_, err = cmd.StdinPipe() // held open for as long as this process lives
+		}
 		if err == nil {
 			err = cmd.Start()
 		}
