@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"kz/masking/fields"
+)
+
+// digestHeaders hold a digest of, or a signature over, the body. A swap makes them wrong.
+var digestHeaders = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "X-Amz-Content-Sha256", "X-Goog-Hash",
+	"Signature-Input", "X-Hub-Signature", "X-Hub-Signature-256"}
+
+func presentDigests(h http.Header) []string {
+	var found []string
+	for _, name := range digestHeaders {
+		if v := h.Get(name); v != "" && v != "UNSIGNED-PAYLOAD" {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+func (b *requestBody) digestRefusal(h http.Header) *refusal {
+	found := presentDigests(h)
+	if len(found) == 0 {
+		return nil
+	}
+	host := b.x.scope.Authority.String()
+	return &refusal{Code: codeSignatureUnsupported, Secret: b.only(), Host: host, Hint: "send the request without " + strings.Join(found, ", "),
+		Message: "request to " + host + ": a swap in the body would make " + strings.Join(found, ", ") + " wrong"}
+}
+
+// errorWatch turns the errors of the editors into refusals.
+type errorWatch struct {
+	r io.Reader
+	b *requestBody
+}
+
+func (w *errorWatch) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if ref := w.b.refusal(); ref != nil {
+		return 0, ref
+	}
+	var ambiguous *fields.AmbiguousError
+	var unencodable *fields.UnencodableError
+	switch {
+	case errors.As(err, &ambiguous):
+		return 0, w.b.refuse(w.b.x.ambiguous(w.b.only(), "the body's field "+ambiguous.Field.String()+" occurs more than once"))
+	case errors.As(err, &unencodable):
+		return 0, w.b.refuse(unfit("the body's field "+unencodable.Field.String()).about(w.b.only(), w.b.x.scope.Authority))
+	}
+	return n, err
+}
+
+// bodyFormat is the format of a body that can be edited; 0 for any other.
+func bodyFormat(contentType []string) (fields.Format, string) {
+	if len(contentType) != 1 {
+		return 0, ""
+	}
+	media, params, err := mime.ParseMediaType(contentType[0])
+	if err != nil {
+		return 0, ""
+	}
+	switch {
+	case media == "application/json", media == "text/json":
+		return fields.JSON, ""
+	case media == "application/x-www-form-urlencoded":
+		return fields.Form, ""
+	case media == "multipart/form-data" && params["boundary"] != "":
+		return fields.Multipart, params["boundary"]
+	// Envelopes of Connect are not JSON, though they end like it (connectrpc.com, "Streaming RPCs").
+	case strings.HasSuffix(media, "+json") && !strings.HasPrefix(media, "application/connect") && !strings.HasPrefix(media, "application/grpc"):
+		return fields.JSON, ""
+	}
+	return 0, ""
+}
+
+// readUpTo reads at most limit bytes. whole reports that r ended within them.
+func readUpTo(r io.Reader, limit int64, length int64) (b []byte, whole bool, err error) {
+	if length >= 0 && length <= limit {
+		b = make([]byte, length)
+		n, err := io.ReadFull(r, b)
+		if err != nil {
+			return b[:n], false, err
+		}
+		// The framing's end, with its trailers, stands behind the last byte.
+		if _, err := io.ReadFull(r, make([]byte, 1)); err != io.EOF {
+			return b, false, err
+		}
+		return b, true, nil
+	}
+	var buf bytes.Buffer
+	_, err = io.CopyN(&buf, r, limit+1)
+	if err == io.EOF {
+		return buf.Bytes(), true, nil
+	}
+	return buf.Bytes(), false, err
+}
+
+// sentBody is what the transport sends: it counts, and closes the client's body.
+type sentBody struct {
+	r   io.Reader
+	src io.Closer
+	x   *exchange
+}
+
+func (s *sentBody) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.x.out.add(n)
+	return n, err
+}
+
+func (s *sentBody) Close() error { return s.src.Close() }
+
+type multiCloser []io.Closer
+
+func (m multiCloser) Close() error {
+	var errs []error
+	for _, c := range m {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
