@@ -110,6 +110,7 @@ type failure struct{ text, hint string }
 
 // flatten takes joined errors apart, also where a message was put before the whole.
 func flatten(err error) []failure {
+	//nolint:errorlint // each layer is looked at by itself
 	if problems, ok := err.(config.Problems); ok { // their hints are fields, and part of the text where they are several
 		all := make([]failure, len(problems))
 		for i, p := range problems {
