@@ -176,7 +176,7 @@ func TestAValueOfLaterIsTakenOutOfAStreamThatBeganBefore(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	br := bufio.NewReader(resp.Body)
-	line, _ := br.ReadString('\n')
+	_, _ = br.ReadString('\n')
 	_, _ = br.ReadString('\n')
 	const rotated = "rotated-key-77aa66bb55"
 	if err := b.proxy.Learn("KEY", resolver.NewSecret(rotated)); err != nil {
@@ -184,7 +184,7 @@ func TestAValueOfLaterIsTakenOutOfAStreamThatBeganBefore(t *testing.T) {
 	}
 	next <- rotated
 	close(next)
-	line, _ = br.ReadString('\n')
+	line, _ := br.ReadString('\n')
 	if strings.Contains(line, rotated) {
 		t.Errorf("%q", line)
 	}
