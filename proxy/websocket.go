@@ -28,7 +28,8 @@ func (x *exchange) receiveUpgraded(ctx context.Context, resp *http.Response) *re
 		return &refusal{Code: codeUpstreamUnreachable, Host: host, Message: host + " ended the connection while upgrading it", Hint: "try again"}
 	}
 	u := &upgraded{rw: rw, x: x, down: make(chan struct{}), up: make(chan struct{})}
-	u.ctx, u.cancel = context.WithCancel(ctx)
+	// The request's own context may end as soon as the client says that it sends no more.
+	u.ctx, u.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	resp.Body = u
 	x.w.upgrade = u
 	return nil
