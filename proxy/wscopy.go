@@ -291,9 +291,6 @@ func (m *message) Read(p []byte) (int, error) {
 		default:
 			err = m.begin(h)
 		}
-		if err == nil {
-			err = m.c.flush()
-		}
 		if err != nil {
 			return 0, err
 		}
