@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"kz/cmd/kz/config"
 )
@@ -68,19 +69,20 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 		return err
 	}
 	defer s.close()
-	if err := s.resolve(ctx); err != nil {
-		return err
-	}
-	a.ui.Redact(s.redact)
 	dir, err := a.newRunDir()
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	files, err := s.caFilesIn(dir.Write)
-	if err != nil {
+	// The values and the public files are got at the same time: a person waits for both.
+	var files caFiles
+	var both errgroup.Group
+	both.Go(func() error { return s.resolve(ctx) })
+	both.Go(func() (err error) { files, err = s.caFilesIn(dir.Write); return err })
+	if err := both.Wait(); err != nil {
 		return err
 	}
+	a.ui.Redact(s.redact)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
