@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"kz/proxy/policy"
 )
 
 func newProxyCmd(a *app) *cobra.Command {
@@ -88,15 +90,19 @@ func advertised(listen, advertise string) (func(listening string) string, error)
 	if !loopback && advertise == "" {
 		return nil, misuse("as in --advertise host.docker.internal", "an address that is not loopback needs --advertise, what clients dial")
 	}
+	if advertise == "" {
+		return func(listening string) string { return listening }, nil
+	}
+	const portOfListener = 1 // stands for a port that is known once kz listens
+	a, err := policy.ParseAuthority(advertise, portOfListener)
+	if err != nil {
+		return nil, misuse("as in --advertise host.docker.internal, or with a port", "--advertise takes a host, and a port if it is not the listener's: %w", err)
+	}
 	return func(listening string) string {
-		if advertise == "" {
-			return listening
+		if ap, err := netip.ParseAddrPort(listening); err == nil && a.Port == portOfListener {
+			a.Port = ap.Port()
 		}
-		if _, _, err := net.SplitHostPort(advertise); err == nil {
-			return advertise
-		}
-		_, port, _ := net.SplitHostPort(listening)
-		return net.JoinHostPort(strings.Trim(advertise, "[]"), port)
+		return a.String()
 	}, nil
 }
 
@@ -118,6 +124,9 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 		path := filepath.Join(f.CADir, name)
 		if err := writeFileAtomic(path, data); err != nil {
 			return "", err
+		}
+		if f.SessionFile == "" {
+			cleanups = append(cleanups, func() { _ = os.Remove(path) }) // its authority has ended
 		}
 		// Public files, read by whatever user a container has.
 		return path, os.Chmod(path, 0o644)
