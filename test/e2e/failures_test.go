@@ -161,7 +161,7 @@ var failures = []failure{
 	},
 		err: `^resolving API_KEY: local: .*secrets\.env`, hint: ""},
 
-	{name: "a value can stand at none of its places", lay: func(_ *testing.T, b *bed.Bed) { b.SecretValue("API_KEY", pem, bound, `swap = ["header"]`) },
+	{name: "a value can stand at none of its places", lay: func(_ *testing.T, b *bed.Bed) { b.SecretValue("API_KEY", privateKey, bound, `swap = ["header"]`) },
 		err: `^.*API_KEY: the value has line breaks`, hint: `swap = ["body"]`},
 	{name: "a value is under 8 bytes", lay: func(_ *testing.T, b *bed.Bed) { b.SecretValue("API_KEY", "short-7", bound) },
 		err: `^.*API_KEY: the value is shorter than 8 bytes`, hint: `[secrets.API_KEY]: scrub = false`},

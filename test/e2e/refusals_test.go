@@ -42,9 +42,9 @@ func swaps(places string) func(b *bed.Bed) {
 }
 
 const (
-	pem      = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg\n-----END PRIVATE KEY-----\n"
-	noHost   = `if it may go there, write under [secrets.API_KEY]: hosts = ["api.test", "other.test"]`
-	mayStand = `if it may stand there, write under [secrets.API_KEY]: swap = [`
+	privateKey = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg\n-----END PRIVATE KEY-----\n"
+	noHost     = `if it may go there, write under [secrets.API_KEY]: hosts = ["api.test", "other.test"]`
+	mayStand   = `if it may stand there, write under [secrets.API_KEY]: swap = [`
 )
 
 var refusals = []refused{
@@ -110,9 +110,9 @@ var refusals = []refused{
 		status: 405, code: "method_refused", host: "api.test:443", path: "/x", hint: "another method"},
 	{name: "TRACE of cleartext", curl: `-X TRACE http://api.test/x`,
 		status: 405, code: "method_refused", host: "api.test:80", path: "/x", hint: "another method"},
-	{name: "a value with line breaks in a header", lay: func(b *bed.Bed) { b.SecretValue("API_KEY", pem, `hosts = ["api.test"]`) },
+	{name: "a value with line breaks in a header", lay: func(b *bed.Bed) { b.SecretValue("API_KEY", privateKey, `hosts = ["api.test"]`) },
 		curl: `-H "X-Key: $API_KEY" https://api.test/x`, status: 403, code: "value_unfit", secret: "API_KEY", host: "api.test:443", path: "/x", hint: "body"},
-	{name: "a value with line breaks in Basic", lay: func(b *bed.Bed) { b.SecretValue("API_KEY", pem, `hosts = ["api.test"]`) },
+	{name: "a value with line breaks in Basic", lay: func(b *bed.Bed) { b.SecretValue("API_KEY", privateKey, `hosts = ["api.test"]`) },
 		curl: `-u "user:$API_KEY" https://api.test/x`, status: 403, code: "value_unfit", secret: "API_KEY", host: "api.test:443", path: "/x", hint: "body"},
 	{name: "a signature made with a mask",
 		curl:   `-H "Authorization: AWS4-HMAC-SHA256 Credential=$API_KEY/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0123" https://api.test/x`,

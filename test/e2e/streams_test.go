@@ -168,7 +168,7 @@ func TestCutStreams(t *testing.T) {
 	for _, version := range []string{"--http1.1", "--http2"} {
 		for _, host := range []string{"api.test", "other.test"} {
 			for _, end := range []string{"rst", "fin", "close"} {
-				for _, at := range []int{1, 1 << 20, 2_500_000, 2_999_999} {
+				for _, at := range []int{1, 2_500_000, 2_999_999} {
 					for _, framing := range []string{"length", "chunked", "chunked&between=1"} {
 						name := fmt.Sprintf("%s %s %s %s %d", version, host, end, framing, at)
 						cut = append(cut, ask(name, fmt.Sprintf("https://%s/cut?n=3000000&value=v&vat=900000&framing=%s&end=%s&at=%d", host, framing, end, at)))
