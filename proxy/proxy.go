@@ -195,7 +195,7 @@ func (p *Proxy) auditable(a policy.Authority) *refusal {
 	if p.opts.Audit.Err() == nil {
 		return nil
 	}
-	return &refusal{Code: codeAuditUnavailable, Message: "the audit file cannot be written, so no request is let through", Host: a.String(),
+	return &refusal{Code: codeAuditUnavailable, Message: "no request to " + a.String() + ": the audit file cannot be written, so nothing is let through", Host: a.String(),
 		Hint: "check the disk and the permissions of the audit file, then start again"}
 }
 
