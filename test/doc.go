@@ -7,6 +7,7 @@
 //	run        everything, from nothing: installs, builds, tests; see the script
 //	bed        kz built and run with a bundle, an origin and stores, in a clean environment
 //	e2e        real clients under `kz run --blind`
+//	bench      what kz costs, by the clock: go run ./test/bench startup
 //	origin     a TLS upstream that records what it gets and answers in every odd way
 //	canary     finds a value in every form it may leak in
 //	awsfake    Secrets Manager and STS as a process
