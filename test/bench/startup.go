@@ -2,63 +2,93 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
 const (
-	startupRounds = 60
-	startupWarm   = 5
-	startupBound  = 40 * time.Millisecond // what `kz run --blind` may add, by median
+	startupRounds = 100
+	// startupLimit is the most that a blind run may add to a program's own time.
+	startupLimit = 40 * time.Millisecond
 )
 
-// startup measures what `kz run --blind` adds to a program: the wall time of `true` by itself, under a bare Go program
-// that only starts it and waits, and under kz with one secret of a dotenv file. The three take turns, so that what else
-// the machine does falls on all of them.
-func startup(b *bench, w io.Writer) (ok bool, err error) {
-	kz, err := b.build("kz", "./cmd/kz")
+// bareSource is the least that a Go program which starts another one does.
+const bareSource = `package main
+
+import (
+	"os"
+	"os/exec"
+)
+
+func main() {
+	c := exec.Command("true")
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if c.Run() != nil {
+		os.Exit(1)
+	}
+}
+`
+
+// startup measures the wall time that kz run --blind adds to true, with one secret in a dotenv file, beside what a bare Go
+// program that starts true adds. The three take turns; medians are compared. It fails when kz adds more than startupLimit.
+func startup() error {
+	dir, err := os.MkdirTemp("", "kz-bench-")
 	if err != nil {
-		return false, err
+		return err
 	}
-	bare, err := b.build("bare", "./test/bench/bare")
-	if err != nil {
-		return false, err
+	defer os.RemoveAll(dir)
+	files := map[string]string{
+		"bare.go":     bareSource,
+		"secrets.env": "KEY=a-value-that-is-long-enough\n",
+		"kz.toml":     "[backends.local]\ntype = \"env_file\"\npath = \"secrets.env\"\n\n[secrets.KEY]\nhosts = [\"api.example.com\"]\n",
 	}
-	if err := b.write("secrets.env", "API_KEY='k-0123456789abcdefghijklmnopqrstuvwxyz'\n"); err != nil {
-		return false, err
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			return err
+		}
 	}
-	if err := b.write("bundle.toml", "[backends.local]\ntype = \"env_file\"\npath = \"secrets.env\"\n\n[secrets.API_KEY]\nbackend = \"local\"\nname = \"API_KEY\"\nhosts = [\"api.example.com\"]\n"); err != nil {
-		return false, err
+	kz, bare := filepath.Join(dir, "kz"), filepath.Join(dir, "bare")
+	for out, source := range map[string]string{kz: "./cmd/kz", bare: filepath.Join(dir, "bare.go")} {
+		if b, err := exec.Command("go", "build", "-o", out, source).CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w\n%s", source, err, b)
+		}
 	}
-	programs := []struct {
-		name string
-		argv []string
-		took []time.Duration
-	}{
-		{name: "true", argv: []string{"true"}},
-		{name: "bare Go program that runs true", argv: []string{bare, "true"}},
-		{name: "kz run --quiet --blind -- true", argv: []string{kz, "run", "--quiet", "--blind", "--config", b.path("bundle.toml"), "--", "true"}},
+	commands := [][]string{
+		{"true"},
+		{bare},
+		{kz, "run", "--blind", "--quiet", "--config", filepath.Join(dir, "kz.toml"), "--", "true"},
 	}
-	for round := range startupWarm + startupRounds {
-		for i := range programs {
-			p := &programs[i]
-			d, err := b.wall(p.argv)
-			if err != nil {
-				return false, fmt.Errorf("running %s: %w", p.name, err)
+	times := make([][]time.Duration, len(commands))
+	for round := range startupRounds + 5 {
+		for i, argv := range commands {
+			c := exec.Command(argv[0], argv[1:]...)
+			c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+			began := time.Now()
+			if out, err := c.CombinedOutput(); err != nil {
+				return fmt.Errorf("running %v: %w\n%s", argv, err, out)
 			}
-			if round >= startupWarm {
-				p.took = append(p.took, d)
+			if round >= 5 { // the first ones fill caches
+				times[i] = append(times[i], time.Since(began))
 			}
 		}
 	}
-	fmt.Fprintf(w, "start-up: %d rounds that take turns, after %d to warm up; wall time from start to exit\n", startupRounds, startupWarm)
-	for _, p := range programs {
-		fmt.Fprintf(w, "  %-32s median %9s   p10 %9s   p90 %9s\n", p.name, ms(percentile(50, p.took)), ms(percentile(10, p.took)), ms(percentile(90, p.took)))
+	var medians []time.Duration
+	for _, t := range times {
+		slices.Sort(t)
+		medians = append(medians, t[len(t)/2])
 	}
-	alone, go1, blind := percentile(50, programs[0].took), percentile(50, programs[1].took), percentile(50, programs[2].took)
-	added := blind - alone
-	fmt.Fprintf(w, "  kz adds %s to true, and %s to the bare Go program, which adds %s: %.1f times as much\n",
-		ms(added), ms(blind-go1), ms(go1-alone), float64(added)/float64(max(go1-alone, time.Microsecond)))
-	fmt.Fprintf(w, "  bound: %s added by median: %s\n  machine: %s\n", ms(startupBound), map[bool]string{true: "kept", false: "passed"}[added <= startupBound], machine())
-	return added <= startupBound, nil
+	addedBare, addedKz := medians[1]-medians[0], medians[2]-medians[0]
+	fmt.Printf("wall time, medians of %d interleaved runs\n", startupRounds)
+	fmt.Printf("  true                             %8.2f ms\n", ms(medians[0]))
+	fmt.Printf("  a bare Go program that runs it   %8.2f ms   adds %6.2f ms\n", ms(medians[1]), ms(addedBare))
+	fmt.Printf("  kz run --blind -- true           %8.2f ms   adds %6.2f ms   %.1f times the bare program's\n", ms(medians[2]), ms(addedKz), float64(addedKz)/float64(addedBare))
+	if addedKz > startupLimit {
+		return fmt.Errorf("kz adds more than %s", startupLimit)
+	}
+	return nil
 }
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
