@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -47,5 +49,27 @@ func TestAnUpstreamThatTakesNothingMoreIsHeardOut(t *testing.T) {
 			}
 			u.end()
 		})
+	}
+}
+
+func TestAWebSocketOutlastsTheContextOfItsRequest(t *testing.T) {
+	t.Parallel()
+	_, x := frameProxy(t)
+	x.w = &responseWriter{}
+	ctx, cancel := context.WithCancel(t.Context())
+	resp := &http.Response{Body: &deaf{}}
+	if ref := x.receiveUpgraded(ctx, resp); ref != nil {
+		t.Fatal(ref)
+	}
+	cancel()
+	u := x.w.upgrade
+	if u.ctx.Err() != nil {
+		t.Error("it ended with the request's")
+	}
+	if u.end(); u.ctx.Err() == nil {
+		t.Error("it has no end")
+	}
+	if _, err := u.WriteTo(io.Discard); err != net.ErrClosed {
+		t.Errorf("after its end: %v", err)
 	}
 }
