@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -26,6 +28,12 @@ func Main(m *testing.M, programs map[string]func(args []string) int) {
 	if len(os.Args) > 1 {
 		if run := programs[os.Args[1]]; run != nil {
 			os.Exit(run(os.Args[2:]))
+		}
+	}
+	// A caught signal has its default in what the tests start, an ignored one (by nohup, by a shell's &) would stay ignored.
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
 		}
 	}
 	code := m.Run()

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +25,20 @@ func TestMain(m *testing.M) {
 	}
 	// The race detector would sleep for a second at the end of each of them.
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
+	if programs[filepath.Base(os.Args[0])] == nil {
+		hearAll()
+	}
 	testscript.Main(m, programs)
+}
+
+// hearAll takes back what the tests' own parent ignores, as nohup and a shell's & do: a program that a test starts gets a
+// caught signal's default, but an ignored one ignored.
+func hearAll() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 func TestScripts(t *testing.T) {
