@@ -336,7 +336,7 @@ func TestEnvelopesOfOtherKindsAreScrubbedInPlace(t *testing.T) {
 		w.Header().Set("Content-Type", "application/grpc-web-text")
 		_, _ = io.WriteString(w, base64.StdEncoding.EncodeToString([]byte(envelope(0, keyValue))))
 	}))
-	if a := b.do(b.request("POST", "https://api.test/", "x")); !strings.Contains(a.body, b.mask("KEY")) {
+	if a := b.do(b.request("POST", "https://api.test/", "x", "Content-Type: application/grpc-web-text")); !strings.Contains(a.body, b.mask("KEY")) {
 		t.Errorf("text form: %q", a.body)
 	}
 }
