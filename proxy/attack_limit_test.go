@@ -178,3 +178,16 @@ func TestTheProxyIsNotReachedThroughItself(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswersHeaderHasALimit(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, answering(func(w http.ResponseWriter, _ *http.Request) {
+		for i := range 8 {
+			w.Header().Set(fmt.Sprintf("X-Long-%d", i), strings.Repeat("x", 60<<10))
+		}
+	}))
+	for _, h2 := range []bool{false, true} {
+		b.client = b.newClient(h2)
+		b.refused(b.do(b.request("GET", "https://api.test/", "")), 502, "upstream_unreachable")
+	}
+}
