@@ -51,6 +51,7 @@ type exchangeKey struct{}
 
 // begin notes what the audit says of r, whatever becomes of it.
 func (x *exchange) begin(r *http.Request, a policy.Authority) {
+	x.p.unrecorded.Add(1)
 	x.event = audit.Event{Time: x.start.UTC(), Request: x.id, Kind: audit.Request, Method: r.Method, Host: x.p.redact(a.Host), Port: int(a.Port),
 		Path: redactPath(x.p.opts.Table, r.URL)}
 }
@@ -106,6 +107,7 @@ func (x *exchange) refuse(w http.ResponseWriter, ref *refusal) {
 
 // finish records the exchange. It is deferred, so that an abort is recorded too.
 func (x *exchange) finish() {
+	defer x.p.unrecorded.Add(-1)
 	x.mu.Lock()
 	x.ended = true
 	e := x.event

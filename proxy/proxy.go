@@ -46,7 +46,8 @@ type Proxy struct {
 	values     values
 	tunnels    tunnels
 	requests   atomic.Uint64
-	own        sync.Map // netip.AddrPort of this proxy's listeners
+	unrecorded atomic.Int64 // requests and tunnels that were begun and are not in the audit yet
+	own        sync.Map     // netip.AddrPort of this proxy's listeners
 }
 
 // New checks o and makes a Proxy; every problem is reported at once. Serve starts it.
@@ -157,11 +158,19 @@ func isLocal(a netip.Addr) bool {
 	return false
 }
 
-// Shutdown stops taking connections and waits until what is in flight has ended or ctx is done; then it closes.
+// Shutdown stops taking connections and waits until what is in flight has ended or ctx is done; then it closes. All that
+// was begun has been recorded when it returns.
 func (p *Proxy) Shutdown(ctx context.Context) error {
 	err := errors.Join(p.front.Shutdown(ctx), p.inner.Shutdown(ctx), p.tunnels.wait(ctx))
-	return errors.Join(err, p.Close())
+	err = errors.Join(err, p.Close())
+	for end := time.Now().Add(recordTime); p.unrecorded.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	return err
 }
+
+// recordTime is how long Shutdown waits for what it has cut off to be recorded.
+const recordTime = time.Second
 
 // Close ends every connection at once.
 func (p *Proxy) Close() error {

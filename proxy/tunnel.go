@@ -19,6 +19,8 @@ const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 func (p *Proxy) tunnel(client, upstream net.Conn, a policy.Authority, id string, start time.Time, reason string) {
 	var out, in int64
 	done := p.tunnels.add(client, upstream)
+	p.unrecorded.Add(1)
+	defer p.unrecorded.Add(-1)
 	defer func() {
 		_ = client.Close()
 		_ = upstream.Close()
