@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kz/test/bed"
 	"kz/test/origin"
@@ -141,6 +142,50 @@ func TestTunnel(t *testing.T) {
 	}
 	if info, err := os.Stat(b.AuditFile()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the audit file: %v %v", info, err)
+	}
+}
+
+// TestLastLines has the child end while requests are under way: they are recorded none the less.
+func TestLastLines(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]string{"ended with the child": `kill -9 $!`, "left running by the child": `:`} {
+		t.Run("a request and a tunnel "+name, func(t *testing.T) {
+			t.Parallel()
+			b := bed.New(t)
+			b.Secret("API_KEY", `hosts = ["api.test"]`)
+			curl := "exec " + bed.Program(t, "curl") + " -sS --max-time 20 "
+			script := `(` + curl + `-H "X-Key: $API_KEY" https://api.test/hang >/dev/null 2>&1) &
+while [ ! -e ../state/there ]; do sleep 0.05; done
+` + end + `
+(` + curl + `--cacert ` + b.Path("etc/ca.pem") + ` https://evil.test/hang >/dev/null 2>&1) &
+while [ ! -e ../state/there2 ]; do sleep 0.05; done
+` + end
+			p := b.Start(shell(script)...)
+			for i, mark := range []string{"state/there", "state/there2"} {
+				bed.Eventually(t, "the request is there", func() bool { return len(b.Origin.Requests()) > i })
+				if err := os.WriteFile(b.Path(mark), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			began := time.Now()
+			res := p.Wait()
+			res.Succeeds(t)
+			if took := time.Since(began); took > 6*time.Second {
+				t.Errorf("the run ended %s after the child", took)
+			}
+			b.Clean(res)
+			if line := audited(t, b, "api.test", "/hang"); len(line.Swapped) != 1 {
+				t.Errorf("the audit says %+v", line)
+			}
+			if line := tunnelled(t, b, "evil.test"); line.BytesOut == 0 {
+				t.Errorf("the audit says %+v", line)
+			}
+			for _, want := range []string{"API_KEY: swapped in 1 request to api.test", "tunnelled, unseen: evil.test"} {
+				if !strings.Contains(string(res.Stderr), want) {
+					t.Errorf("the summary lacks %q:\n%s", want, res.Stderr)
+				}
+			}
+		})
 	}
 }
 
