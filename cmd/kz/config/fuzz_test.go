@@ -50,7 +50,7 @@ func through(t *testing.T, name string, data []byte) {
 // buildOne builds the configuration of one file without touching the disk.
 func buildOne(name string, data []byte, env string) (*Config, error) {
 	o := Options{Env: env, Getenv: func(string) string { return "" }}
-	return build(o, []input{{found: found{shown: name}, data: data, source: Source{RealPath: "/work/" + name}}})
+	return build(o, []input{{found: found{shown: name}, data: data, source: Source{RealPath: "/src/" + name}}})
 }
 
 // FuzzTOML checks that a file never makes kz panic, and that it is read as the library's own decoder reads it.
