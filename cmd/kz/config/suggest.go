@@ -69,7 +69,7 @@ var services = []struct{ prefix, host string }{
 	{"STRIPE_", "api.stripe.com"}, {"GITHUB_", "api.github.com"}, {"GH_", "api.github.com"}, {"GITLAB_", "gitlab.com"},
 	{"SLACK_", "slack.com"}, {"SENDGRID_", "api.sendgrid.com"}, {"TWILIO_", "api.twilio.com"},
 	{"CLOUDFLARE_", "api.cloudflare.com"}, {"DD_", "api.datadoghq.com"}, {"DATADOG_", "api.datadoghq.com"},
-	{"SENTRY_", "sentry.io"}, {"NPM_", "registry.npmjs.org"}, {"LINEAR_", "api.linear.app"},
+	{"SENTRY_", "sentry.io"}, {"LINEAR_", "api.linear.app"},
 	{"NOTION_", "api.notion.com"}, {"TELNYX_", "api.telnyx.com"}, {"ELEVENLABS_", "api.elevenlabs.io"},
 }
 
