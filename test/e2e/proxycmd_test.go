@@ -185,7 +185,7 @@ func TestProxyStops(t *testing.T) {
 			go func() {
 				answer <- outside(t, b, p.Env, shell(bed.Program(t, "curl")+` -sS `+version+` -H "X-Key: $API_KEY" "https://api.test/slow?ms=500&n=8&body_ms=300"`)...)
 			}()
-			received(t, b, "/slow") // has begun
+			bed.Eventually(t, "the request is there", func() bool { return len(b.Origin.Requests()) > 0 })
 			began := time.Now()
 			if err := p.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
