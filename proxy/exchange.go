@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -278,13 +277,9 @@ func (x *exchange) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Respon
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || !x.again(r) {
 		return resp, err
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, maxDrained)
-	_ = resp.Body.Close()
+	_ = resp.Body.Close() // unread: an upstream that stalls here must not hold the request
 	return x.send(r)
 }
-
-// maxDrained is how much of a rejection is read so that its connection can be used again.
-const maxDrained = 64 << 10
 
 // send picks the pool and watches for early hints.
 func (x *exchange) send(r *http.Request) (*http.Response, error) {

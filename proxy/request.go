@@ -86,16 +86,21 @@ func (x *exchange) again(r *http.Request) bool {
 		return false
 	}
 	x.mu.Lock()
+	sent := x.swapped
 	x.swapped = nil
 	x.mu.Unlock()
 	if x.unedited != nil {
 		u := x.unedited.url
 		r.Header, r.URL = maps.Clone(x.unedited.header), &u
 	}
-	if x.edit(r) != nil {
-		return false
+	if x.edit(r) == nil && (bodiless || x.body.repeat(r)) {
+		return true
 	}
-	return bodiless || x.body.repeat(r)
+	// The answer that was rejected stands, and with it what was sent for it.
+	x.mu.Lock()
+	x.swapped = sent
+	x.mu.Unlock()
+	return false
 }
 
 func (x *exchange) swappedNames() []string {

@@ -74,3 +74,20 @@ func TestARejectedRequestIsRepeatedOnceWithANewValue(t *testing.T) {
 		}
 	}
 }
+
+func TestARejectionStandsWhenThereIsNoNewValueToSend(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
+		o.Rejected = func(context.Context, []string) bool {
+			b.values.Delete("KEY") // changed, and gone again
+			return true
+		}
+		b.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) })
+	})
+	if a := b.do(b.request("GET", "https://api.test/", "", "Authorization: Bearer "+b.mask("KEY"))); a.StatusCode != 401 {
+		t.Error(a.Status)
+	}
+	if e := b.event(func(e audit.Event) bool { return e.Status == 401 }); len(e.Swapped) != 1 {
+		t.Errorf("the audit forgot what was sent: %+v", e)
+	}
+}
