@@ -72,7 +72,6 @@ func closeWrite(c net.Conn) error {
 type tunnels struct {
 	mu   sync.Mutex
 	open map[net.Conn]net.Conn
-	wg   sync.WaitGroup
 }
 
 func (t *tunnels) add(client, upstream net.Conn) (done func()) {
@@ -82,24 +81,29 @@ func (t *tunnels) add(client, upstream net.Conn) (done func()) {
 		t.open = map[net.Conn]net.Conn{}
 	}
 	t.open[client] = upstream
-	t.wg.Add(1)
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		delete(t.open, client)
-		t.wg.Done()
 	}
 }
 
+// wait looks from time to time, as http.Server.Shutdown does: a WaitGroup must not be added to while it is waited for.
 func (t *tunnels) wait(ctx context.Context) error {
-	ended := make(chan struct{})
-	go func() { t.wg.Wait(); close(ended) }()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for t.any() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
+	return nil
+}
+
+func (t *tunnels) any() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open) > 0
 }
 
 func (t *tunnels) closeAll() {
