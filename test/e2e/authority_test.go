@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -317,7 +318,7 @@ func TestUnverified(t *testing.T) {
 	t.Parallel()
 	for _, listener := range []string{"untrusted", "plain"} {
 		for _, h2 := range []bool{false, true} {
-			t.Run(listener, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, h2: %v", listener, h2), func(t *testing.T) {
 				t.Parallel()
 				b := bed.New(t)
 				b.Secret("API_KEY", `hosts = ["api.test"]`)
