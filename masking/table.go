@@ -29,6 +29,7 @@ type Table struct {
 	byName  map[string]int
 	byMask  map[string]int // by the bare mask
 	finding *Finder
+	bare    *Finder // of masks without their shapes
 }
 
 type token struct {
@@ -51,7 +52,7 @@ type Hit struct {
 func NewTable(k Key, entries []Entry) (*Table, error) {
 	t := &Table{byName: make(map[string]int, len(entries)), byMask: make(map[string]int, len(entries))}
 	var problems []error
-	texts := make([][]byte, 0, len(entries))
+	texts, masks := make([][]byte, 0, len(entries)), make([][]byte, 0, len(entries))
 	for _, e := range entries {
 		if _, twice := t.byName[e.Name]; twice || e.Name == "" {
 			problems = append(problems, fmt.Errorf("making masks: secret name %q is empty or occurs twice", e.Name))
@@ -69,12 +70,12 @@ func NewTable(k Key, entries []Entry) (*Table, error) {
 		t.byName[e.Name] = len(t.tokens)
 		t.byMask[mask] = len(t.tokens)
 		t.tokens = append(t.tokens, tok)
-		texts = append(texts, []byte(tok.text))
+		texts, masks = append(texts, []byte(tok.text)), append(masks, []byte(mask))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	t.finding = NewFinder(texts)
+	t.finding, t.bare = NewFinder(texts), NewFinder(masks)
 	return t, nil
 }
 
@@ -113,6 +114,13 @@ func (t *Table) Next(p []byte, from int) (Hit, bool) {
 		return Hit{}, false
 	}
 	return Hit{start, end, t.tokens[id].name}, true
+}
+
+// Holds reports whether the bare mask of a token stands in p, be it in its shape
+// or not.
+func (t *Table) Holds(p []byte) bool {
+	_, _, _, ok := t.bare.Next(p, 0)
+	return ok
 }
 
 // NextString is as Next, but also finds what has the form of a mask and is no

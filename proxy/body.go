@@ -29,10 +29,37 @@ type requestBody struct {
 	original []byte // as the client sent it; only of a held body
 
 	mu    sync.Mutex
-	seen  map[string]int // masks found in it
-	swaps map[string]int // of those, put in
+	marks []mark // by the secrets whose masks are in it
 	notes []audit.Withheld
 	ref   *refusal
+
+	roomForMarks [2]mark
+}
+
+// mark says of one secret how many of its masks stood in a body, and how many of those were swapped.
+type mark struct {
+	secret      string
+	seen, swaps int
+}
+
+// mark finds or makes the mark of a secret. The caller holds b.mu.
+func (b *requestBody) mark(secret string) *mark {
+	for i := range b.marks {
+		if b.marks[i].secret == secret {
+			return &b.marks[i]
+		}
+	}
+	b.marks = append(b.marks, mark{secret: secret})
+	return &b.marks[len(b.marks)-1]
+}
+
+// swapCount is how many masks were swapped. The caller holds b.mu, or nothing is being sent yet.
+func (b *requestBody) swapCount() int {
+	n := 0
+	for _, m := range b.marks {
+		n += m.swaps
+	}
+	return n
 }
 
 // prepareBody plans the body of r. A body that may be swapped and is at most maxHeld long is read here, so that a refusal
@@ -41,7 +68,8 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
 	}
-	b := &requestBody{x: x, ctx: r.Context(), seen: map[string]int{}, swaps: map[string]int{}}
+	b := &requestBody{x: x, ctx: r.Context()}
+	b.marks = b.roomForMarks[:0]
 	x.body = b
 	b.format, b.boundary = bodyFormat(r.Header["Content-Type"])
 	known := false
@@ -84,7 +112,7 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 	if len(presentDigests(r.Header)) > 0 {
 		return b.digestRefusal(r.Header)
 	}
-	edited, err := b.pipeline(io.MultiReader(bytes.NewReader(head), src))
+	edited, err := b.pipeline(io.MultiReader(bytes.NewReader(head), src), true)
 	if err != nil {
 		return b.internal(err)
 	}
@@ -95,24 +123,22 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 // held edits a whole body. One that is not changed is sent as it came.
 func (b *requestBody) held(r *http.Request, original []byte) *refusal {
 	b.original = original
-	edited, err := b.pipeline(bytes.NewReader(original))
-	if err != nil {
-		return b.internal(err)
+	result := original
+	if len(b.coding) == 0 {
+		for hit, ok := b.x.p.opts.Table.Next(original, 0); ok; hit, ok = b.x.p.opts.Table.Next(original, hit.End) {
+			b.found(hit.Name)
+		}
 	}
-	result, err := io.ReadAll(edited)
-	_ = edited.Close()
-	if ref := b.refusal(); ref != nil {
-		return ref
-	}
-	if err != nil && len(b.coding) == 0 {
-		return b.internal(err)
-	}
-	if err != nil || len(b.swaps) == 0 { // a body that does not decode is not ours to judge
-		result = original
-	}
-	if len(b.swaps) > 0 {
-		if ref := b.digestRefusal(r.Header); ref != nil {
+	if b.mayHoldMask(original) {
+		edited, ref := b.edited(original)
+		if ref != nil {
 			return ref
+		}
+		if edited != nil {
+			if ref := b.digestRefusal(r.Header); ref != nil {
+				return ref
+			}
+			result = edited
 		}
 	}
 	if len(r.Trailer) == 0 {
@@ -120,27 +146,71 @@ func (b *requestBody) held(r *http.Request, original []byte) *refusal {
 		r.Header.Del("Content-Length")
 		r.TransferEncoding = nil
 	}
-	src := r.Body
-	r.Body = &sentBody{r: bytes.NewReader(result), src: src, x: b.x}
+	r.Body = newHeldBody(result, r.Body, b.x)
 	r.GetBody = func() (io.ReadCloser, error) {
 		b.x.out.n.Store(0)
-		return &sentBody{r: bytes.NewReader(result), src: http.NoBody, x: b.x}, nil
+		return newHeldBody(result, http.NoBody, b.x), nil
 	}
 	return nil
+}
+
+// mayHoldMask is a quick look: false means that no field of p, however it is escaped, holds a mask of the session.
+func (b *requestBody) mayHoldMask(p []byte) bool {
+	switch {
+	case len(b.coding) > 0, b.x.p.opts.Table.Holds(p):
+		return true
+	case b.format == fields.JSON:
+		return bytes.Contains(p, []byte(`\u`)) // no other escape can stand for a byte of a mask
+	case b.format == fields.Form:
+		return bytes.IndexByte(p, '%') >= 0
+	}
+	return false
+}
+
+// edited is original with the values put in; nil when nothing was.
+func (b *requestBody) edited(original []byte) ([]byte, *refusal) {
+	b.x.mu.Lock()
+	before := len(b.x.swapped)
+	b.x.mu.Unlock()
+	edited, err := b.pipeline(bytes.NewReader(original), len(b.coding) > 0)
+	if err != nil {
+		return nil, b.internal(err)
+	}
+	result, err := readAll(edited, len(original)+bytes.MinRead)
+	_ = edited.Close()
+	if ref := b.refusal(); ref != nil {
+		return nil, ref
+	}
+	if err != nil && len(b.coding) == 0 {
+		return nil, b.internal(err)
+	}
+	if err != nil { // a body that does not decode is not ours to judge: it goes on as it is, and nothing was put in
+		b.x.mu.Lock()
+		b.x.swapped = b.x.swapped[:before]
+		b.x.mu.Unlock()
+		b.mu.Lock()
+		for i := range b.marks {
+			b.marks[i].swaps = 0
+		}
+		b.mu.Unlock()
+	}
+	if err != nil || b.swapCount() == 0 {
+		return nil, nil
+	}
+	return result, nil
 }
 
 // repeat edits a held body once more, with the values as they are now.
 func (b *requestBody) repeat(r *http.Request) bool {
 	b.mu.Lock()
-	clear(b.seen)
-	clear(b.swaps)
+	b.marks = b.marks[:0]
 	b.mu.Unlock()
 	b.x.out.n.Store(0)
 	return b.held(r, b.original) == nil
 }
 
-// pipeline decodes src, edits it and encodes it again.
-func (b *requestBody) pipeline(src io.Reader) (io.ReadCloser, error) {
+// pipeline decodes src, edits it and encodes it again; with scan it also notes the masks that stand in it.
+func (b *requestBody) pipeline(src io.Reader, scan bool) (io.ReadCloser, error) {
 	var close multiCloser
 	r := src
 	if len(b.coding) > 0 {
@@ -149,13 +219,12 @@ func (b *requestBody) pipeline(src io.Reader) (io.ReadCloser, error) {
 		r = d
 	}
 	t, places := b.x.p.opts.Table, b.x.scope.Body
-	r = t.Scan(r, b.found)
+	if scan {
+		r = t.Scan(r, b.found)
+	}
 	if b.format != 0 && places.Selects() {
-		sel, err := fields.NewSelector(fields.Selection{Names: places.Names, Pointers: places.Pointers, Credential: places.Credential})
-		if err != nil {
-			return nil, err
-		}
-		r, err = fields.NewReader(r, fields.Options{Format: b.format, Boundary: b.boundary, Selector: sel, Edit: b.editField, Marked: b.marked, OnLong: b.long})
+		var err error
+		r, err = fields.NewReader(r, fields.Options{Format: b.format, Boundary: b.boundary, Selector: b.x.scope.selector, Edit: b.editField, Marked: b.marked, OnLong: b.long})
 		if err != nil {
 			return nil, err
 		}
@@ -237,7 +306,7 @@ func (b *requestBody) marked(value []byte) bool {
 func (b *requestBody) found(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.seen[name]++
+	b.mark(name).seen++
 }
 
 func (b *requestBody) long(f fields.Field) {
@@ -248,8 +317,9 @@ func (b *requestBody) long(f fields.Field) {
 
 func (b *requestBody) swapped(name string, place policy.Place) {
 	b.mu.Lock()
-	first := b.swaps[name] == 0
-	b.swaps[name]++
+	m := b.mark(name)
+	m.swaps++
+	first := m.swaps == 1
 	b.mu.Unlock()
 	if first {
 		b.x.didSwap(name, place.String())
@@ -273,7 +343,7 @@ func (b *requestBody) refusal() *refusal {
 }
 
 func (b *requestBody) internal(error) *refusal {
-	host := b.x.scope.Authority.String()
+	host := b.x.scope.name
 	return &refusal{Code: policy.RequestInvalid, Host: host, Message: "the body of the request to " + host + " could not be read", Hint: "send the request again"}
 }
 
@@ -281,28 +351,25 @@ func (b *requestBody) internal(error) *refusal {
 func (b *requestBody) only() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.seen) != 1 {
+	if len(b.marks) != 1 {
 		return ""
 	}
-	for name := range b.seen {
-		return name
-	}
-	return ""
+	return b.marks[0].secret
 }
 
 // withheld lists the masks that were left in the body.
 func (b *requestBody) withheld() []audit.Withheld {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := append([]audit.Withheld(nil), b.notes...)
-	for name, n := range b.seen {
-		if n > b.swaps[name] {
-			d := b.x.scope.Judge(name, policy.Site{Kind: policy.InBody})
+	out := b.notes
+	for _, m := range b.marks {
+		if m.seen > m.swaps {
+			d := b.x.scope.Judge(m.secret, policy.Site{Kind: policy.InBody})
 			reason := d.Reason
 			if reason == "" {
 				reason = "it stood where it could not be swapped"
 			}
-			out = append(out, audit.Withheld{Secret: name, Place: "body", Reason: reason})
+			out = append(out, audit.Withheld{Secret: m.secret, Place: "body", Reason: reason})
 		}
 	}
 	return out

@@ -30,7 +30,7 @@ func (b *requestBody) digestRefusal(h http.Header) *refusal {
 	if len(found) == 0 {
 		return nil
 	}
-	host := b.x.scope.Authority.String()
+	host := b.x.scope.name
 	return &refusal{Code: codeSignatureUnsupported, Secret: b.only(), Host: host, Hint: "send the request without " + strings.Join(found, ", "),
 		Message: "request to " + host + ": a swap in the body would make " + strings.Join(found, ", ") + " wrong"}
 }
@@ -45,6 +45,9 @@ func (w *errorWatch) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if ref := w.b.refusal(); ref != nil {
 		return 0, ref
+	}
+	if err == nil || err == io.EOF {
+		return n, err
 	}
 	var ambiguous *fields.AmbiguousError
 	var unencodable *fields.UnencodableError
@@ -83,16 +86,16 @@ func bodyFormat(contentType []string) (fields.Format, string) {
 // readUpTo reads at most limit bytes. whole reports that r ended within them.
 func readUpTo(r io.Reader, limit int64, length int64) (b []byte, whole bool, err error) {
 	if length >= 0 && length <= limit {
-		b = make([]byte, length)
-		n, err := io.ReadFull(r, b)
+		b = make([]byte, length+1)
+		n, err := io.ReadFull(r, b[:length])
 		if err != nil {
 			return b[:n], false, err
 		}
 		// The framing's end, with its trailers, stands behind the last byte.
-		if _, err := io.ReadFull(r, make([]byte, 1)); err != io.EOF {
-			return b, false, err
+		if _, err := io.ReadFull(r, b[length:length+1]); err != io.EOF {
+			return b[:length], false, err
 		}
-		return b, true, nil
+		return b[:length], true, nil
 	}
 	var buf bytes.Buffer
 	_, err = io.CopyN(&buf, r, limit+1)
@@ -117,12 +120,54 @@ func (s *sentBody) Read(p []byte) (int, error) {
 
 func (s *sentBody) Close() error { return s.src.Close() }
 
+// heldBody is a sentBody that was read before.
+type heldBody struct {
+	r   bytes.Reader
+	src io.Closer
+	x   *exchange
+}
+
+func newHeldBody(p []byte, src io.Closer, x *exchange) *heldBody {
+	b := &heldBody{src: src, x: x}
+	b.r.Reset(p)
+	return b
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.x.out.add(n)
+	return n, err
+}
+
+func (b *heldBody) Close() error { return b.src.Close() }
+
+// multiCloser closes several, and returns the first error.
 type multiCloser []io.Closer
 
 func (m multiCloser) Close() error {
-	var errs []error
+	var first error
 	for _, c := range m {
-		errs = append(errs, c.Close())
+		if err := c.Close(); err != nil && first == nil {
+			first = err
+		}
 	}
-	return errors.Join(errs...)
+	return first
+}
+
+// readAll is io.ReadAll for something of about n bytes.
+func readAll(r io.Reader, n int) ([]byte, error) {
+	b := make([]byte, 0, n)
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		m, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+m]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
 }

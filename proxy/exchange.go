@@ -22,7 +22,7 @@ type exchange struct {
 	p     *Proxy
 	id    string
 	start time.Time
-	scope *policy.Scope
+	scope *destination
 	scrub *scrubbers
 	w     *responseWriter
 	event audit.Event
@@ -30,6 +30,8 @@ type exchange struct {
 	// refused is kz's own answer. Once it is set nothing goes upstream.
 	refused *refusal
 	edits   []edit
+	trace   httptrace.ClientTrace
+	hints   int // informational answers so far
 	// unedited is the head before the edits, to begin from again after a 401.
 	unedited *head
 	body     *requestBody
@@ -44,9 +46,35 @@ type exchange struct {
 	swapped  []audit.Swapped
 	withheld []audit.Withheld
 	scrubbed []audit.Scrubbed
+
+	// Room for what most requests have, so that it is not allocated piece by piece.
+	roomForEdits [2]edit
+	roomForSwaps [4]audit.Swapped
+	ctx          exchangeContext
+	writer       responseWriter
 }
 
 type exchangeKey struct{}
+
+// exchangeContext is the context of a request with its exchange.
+type exchangeContext struct {
+	context.Context
+	x *exchange
+}
+
+// Value implements context.Context.
+func (c *exchangeContext) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return c.x
+	}
+	return c.Context.Value(key)
+}
+
+func newExchange(p *Proxy) *exchange {
+	x := &exchange{p: p, id: p.nextRequest(), start: time.Now()}
+	x.edits, x.swapped = x.roomForEdits[:0], x.roomForSwaps[:0]
+	return x
+}
 
 // begin notes what the audit says of r, whatever becomes of it.
 func (x *exchange) begin(r *http.Request, a policy.Authority) {
@@ -56,15 +84,16 @@ func (x *exchange) begin(r *http.Request, a policy.Authority) {
 }
 
 // serve runs r through goproxy: onRequest, the transport, onResponse, and back to w.
-func (x *exchange) serve(w http.ResponseWriter, r *http.Request, scope *policy.Scope, scheme string) {
+func (x *exchange) serve(w http.ResponseWriter, r *http.Request, scope *destination) {
 	x.scope = scope
-	x.w = &responseWriter{ResponseWriter: w, x: x, proto: r.ProtoMajor, length: -1}
+	x.w = &x.writer
+	x.w.ResponseWriter, x.w.x, x.w.ctx, x.w.proto, x.w.length = w, x, r.Context(), r.ProtoMajor, -1
 	x.http11 = r.ProtoAtLeast(1, 1)
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		// The answer may begin before the request has been read to its end.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	r = x.outbound(r, scheme)
+	r = x.outbound(r)
 	x.p.goproxy.ServeHTTP(x.w, r)
 	x.w.endUpgraded()
 	x.mu.Lock()
@@ -80,19 +109,20 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, scope *policy.S
 }
 
 // outbound is r as goproxy takes it: with the scope's authority for a host, and the path as the client spelled it.
-func (x *exchange) outbound(r *http.Request, scheme string) *http.Request {
+func (x *exchange) outbound(r *http.Request) *http.Request {
 	raw := r.RequestURI
 	if r.URL.IsAbs() {
 		_, raw, _ = strings.Cut(raw, "://")
 		raw = raw[min(len(raw), len(r.URL.Host)):]
 	}
 	u := *r.URL
-	u.Scheme = scheme
-	u.Host = strings.TrimSuffix(x.scope.Authority.String(), map[string]string{"https": ":443", "http": ":80"}[scheme])
+	u.Scheme, u.Host = x.scope.scheme, x.scope.urlHost
 	if path, _, _ := strings.Cut(raw, "?"); strings.HasPrefix(path, "/") && u.EscapedPath() != path {
 		setRawPath(&u, path)
 	}
-	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	x.ctx = exchangeContext{r.Context(), x}
+	x.trace.GotConn, x.trace.Got1xxResponse = x.gotConn, x.got1xx
+	r = r.WithContext(httptrace.WithClientTrace(&x.ctx, &x.trace))
 	r.URL, r.Host = &u, u.Host
 	return r
 }
@@ -281,34 +311,34 @@ func (x *exchange) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Respon
 	return x.send(r)
 }
 
-// send picks the pool and watches for early hints.
+// send picks the pool. Early hints are passed on until there is an answer.
 func (x *exchange) send(r *http.Request) (*http.Response, error) {
 	tr := x.p.transports.h1
 	if x.w.proto == 2 {
 		tr = x.p.transports.h2
 	}
-	hints, over := 0, false
-	trace := &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { x.conn = info.Conn },
-		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
-			if hints++; hints > maxInformational {
-				return errors.New("too many informational answers")
-			}
-			if code == http.StatusEarlyHints {
-				x.w.earlyHints(r.Context(), http.Header(header), &over)
-			}
-			return nil
-		},
-	}
-	resp, err := tr.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	x.w.awaiting(true)
+	resp, err := tr.RoundTrip(r)
 	x.w.mu.Lock()
 	defer x.w.mu.Unlock()
-	over = true
+	x.w.waits = false
 	if x.w.gone && err == nil {
 		_ = resp.Body.Close()
 		return nil, context.Canceled
 	}
 	return resp, err
+}
+
+func (x *exchange) gotConn(info httptrace.GotConnInfo) { x.conn = info.Conn }
+
+func (x *exchange) got1xx(code int, header textproto.MIMEHeader) error {
+	if x.hints++; x.hints > maxInformational {
+		return errors.New("too many informational answers")
+	}
+	if code == http.StatusEarlyHints {
+		x.w.earlyHints(http.Header(header))
+	}
+	return nil
 }
 
 // maxInformational is how many 1xx answers one request may have; net/http's own limit is 5 where nobody looks at them.

@@ -58,7 +58,7 @@ func (p *Proxy) refuseDirect(w http.ResponseWriter, _ *http.Request) {
 
 // servePlain is a request to http://: never swapped, its answer scrubbed.
 func (p *Proxy) servePlain(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{p: p, id: p.nextRequest(), start: time.Now()}
+	x := newExchange(p)
 	defer x.finish()
 	a, err := policy.ParseAuthority(r.URL.Host, 80)
 	x.begin(r, a)
@@ -79,7 +79,7 @@ func (p *Proxy) servePlain(w http.ResponseWriter, r *http.Request) {
 		x.refuse(w, denial(route, a))
 		return
 	}
-	x.serve(w, r, p.opts.Policy.PlainScope(a), "http")
+	x.serve(w, r, newDestination(p.opts.Policy.PlainScope(a), "http"))
 }
 
 func denial(route policy.Route, a policy.Authority) *refusal {

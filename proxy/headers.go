@@ -15,7 +15,7 @@ import (
 // judgeHeaders finds the masks of the header, also inside Basic authorization.
 func (x *exchange) judgeHeaders(h http.Header) *refusal {
 	for name, values := range h {
-		if strings.Contains(strings.ToLower(name), masking.Prefix) {
+		if strings.IndexByte(name, '_') >= 0 {
 			if hit, ok := x.p.opts.Table.NextString(strings.ToLower(name), 0); ok {
 				if _, _, ref := x.judge(hit.Name, policy.Site{Kind: policy.InHeader, Name: "a header's name"}); ref != nil {
 					return ref
@@ -50,8 +50,7 @@ func (x *exchange) judgeHeader(name string, i int, v string, of int) *refusal {
 			return x.signatureRefusal(hit.Name, scheme)
 		}
 	}
-	var edits []edit
-	seen := []string{}
+	mine := len(x.edits)
 	for ; ok; hit, ok = table.NextString(v, hit.End) {
 		d, swap, ref := x.judge(hit.Name, policy.Site{Kind: policy.InHeader, Name: name, Whole: wholeHeader(v, hit)})
 		if ref != nil {
@@ -63,13 +62,11 @@ func (x *exchange) judgeHeader(name string, i int, v string, of int) *refusal {
 		if of > 1 {
 			return x.ambiguous(hit.Name, "the header "+name+" occurs more than once")
 		}
-		if slices.Contains(seen, hit.Name) {
+		if slices.ContainsFunc(x.edits[mine:], func(e edit) bool { return e.secret == hit.Name }) {
 			return x.ambiguous(hit.Name, "the header "+name+" holds the mask more than once")
 		}
-		seen = append(seen, hit.Name)
-		edits = append(edits, x.headerEdit(name, i, v[hit.Start:hit.End], hit.Name, d.Place))
+		x.edits = append(x.edits, x.headerEdit(name, i, v[hit.Start:hit.End], hit.Name, d.Place))
 	}
-	x.edits = append(x.edits, edits...)
 	return nil
 }
 
@@ -130,7 +127,6 @@ func parseBasic(v string) (user, password string, ok bool) {
 
 // judgeBasic finds masks in the decoded user and password.
 func (x *exchange) judgeBasic(i int, user, password string, of int) *refusal {
-	var edits []edit
 	for part, s := range [2]string{user, password} {
 		hit, ok := x.p.opts.Table.NextString(s, 0)
 		if !ok {
@@ -146,7 +142,7 @@ func (x *exchange) judgeBasic(i int, user, password string, of int) *refusal {
 		if of > 1 {
 			return x.ambiguous(hit.Name, "the header Authorization occurs more than once")
 		}
-		edits = append(edits, edit{hit.Name, d.Place, func(r *http.Request, value string) *refusal {
+		x.edits = append(x.edits, edit{hit.Name, d.Place, func(r *http.Request, value string) *refusal {
 			value = trimNewline(value)
 			if hasControl(value) || part == 0 && strings.Contains(value, ":") {
 				return unfit("Basic authorization")
@@ -164,7 +160,6 @@ func (x *exchange) judgeBasic(i int, user, password string, of int) *refusal {
 			return nil
 		}})
 	}
-	x.edits = append(x.edits, edits...)
 	return nil
 }
 
@@ -172,6 +167,9 @@ func (x *exchange) judgeBasic(i int, user, password string, of int) *refusal {
 // no swap mends it.
 func signedScheme(v string) (string, bool) {
 	scheme, _, _ := strings.Cut(v, " ")
+	if scheme == "Bearer" {
+		return "", false
+	}
 	switch s := strings.ToLower(scheme); {
 	case strings.HasPrefix(s, "aws4-"), s == "aws", s == "digest", s == "signature", s == "hmac", s == "hawk", s == "oauth",
 		s == "sharedkey", s == "sharedkeylite", strings.HasPrefix(s, "hmac-"), s == "goog4-rsa-sha256", s == "goog4-hmac-sha256":
@@ -181,7 +179,7 @@ func signedScheme(v string) (string, bool) {
 }
 
 func (x *exchange) signatureRefusal(secret, scheme string) *refusal {
-	host := x.scope.Authority.String()
+	host := x.scope.name
 	return &refusal{Code: codeSignatureUnsupported, Secret: secret, Host: host,
 		Message: "request to " + host + ": a signature (" + scheme + ") was computed from a mask, so it cannot be right",
 		Hint:    "a program that signs needs the key itself: expose = \"plain\" under the secret gives it, at its own risk"}
@@ -197,6 +195,9 @@ func hasControl(s string) bool {
 
 // unescapePercent decodes the valid percent escapes of s and leaves the rest.
 func unescapePercent(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) {
@@ -229,7 +230,7 @@ var dropped = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Au
 	"Grpc-Accept-Encoding", "Connect-Accept-Encoding"}
 
 // cleanRequest takes out what belongs to the client's connection and narrows what the upstream may answer with.
-func cleanRequest(r *http.Request, scope *policy.Scope) {
+func cleanRequest(r *http.Request, scope *destination) {
 	h := r.Header
 	websocket := isUpgrade(h) && r.ProtoMajor == 1
 	trailers := httpguts.HeaderValuesContainsToken(h["Te"], "trailers")

@@ -19,7 +19,7 @@ import (
 // interceptConn is the client's side of an intercepted tunnel, under its TLS. Its authority is fixed for its life.
 type interceptConn struct {
 	net.Conn
-	scope *policy.Scope
+	scope *destination
 	// differs is set when the client's TLS named another host than its CONNECT.
 	differs bool
 }
@@ -62,7 +62,7 @@ func clientTLS(minter *ca.Minter) *tls.Config {
 // intercept ends the client's TLS as a and hands the connection to the inner server.
 func (p *Proxy) intercept(client net.Conn, a policy.Authority) {
 	start := time.Now()
-	ic := &interceptConn{Conn: client, scope: p.opts.Policy.Scope(a)}
+	ic := &interceptConn{Conn: client, scope: newDestination(p.opts.Policy.Scope(a), "https")}
 	conn := tls.Server(ic, p.tlsConfig)
 	err := client.SetDeadline(start.Add(handshakeTimeout))
 	if err == nil {
@@ -149,12 +149,12 @@ func (h *handover) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0,
 
 // serveInner is one request inside an intercepted tunnel.
 func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
-	scope, ok := r.Context().Value(tunnelKey{}).(*policy.Scope)
+	scope, ok := r.Context().Value(tunnelKey{}).(*destination)
 	if !ok {
 		panic(http.ErrAbortHandler)
 	}
 	a := scope.Authority
-	x := &exchange{p: p, id: p.nextRequest(), start: time.Now()}
+	x := newExchange(p)
 	defer x.finish()
 	x.begin(r, a)
 	if !sameAuthority(r, a) {
@@ -176,7 +176,7 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		x.refuse(w, ref)
 		return
 	}
-	x.serve(w, r, scope, "https")
+	x.serve(w, r, scope)
 }
 
 // sameAuthority reports whether everything in r that names a host names a.

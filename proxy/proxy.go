@@ -182,7 +182,9 @@ func (p *Proxy) Close() error {
 
 // nextRequest is the id of one request: the session's first characters and a number.
 func (p *Proxy) nextRequest() string {
-	return p.opts.Session[:min(8, len(p.opts.Session))] + "-" + strconv.FormatUint(p.requests.Add(1), 10)
+	var room [32]byte
+	id := append(append(room[:0], p.opts.Session[:min(8, len(p.opts.Session))]...), '-')
+	return string(strconv.AppendUint(id, p.requests.Add(1), 10))
 }
 
 // record writes one event, without the masks that a client may have put where it names things. A failure shows in the

@@ -122,7 +122,7 @@ func (x *exchange) judge(secret string, at policy.Site) (policy.Decision, bool, 
 	case policy.Swap:
 		return d, true, nil
 	case policy.Refuse:
-		host := x.scope.Authority.String()
+		host := x.scope.name
 		return d, false, &refusal{Code: d.Code, Secret: secret, Host: host, Hint: d.Hint, Message: "request to " + host + ": " + d.Reason}
 	}
 	if secret != "" {
@@ -140,7 +140,7 @@ func siteName(at policy.Site) string {
 }
 
 func (x *exchange) ambiguous(secret, what string) *refusal {
-	host := x.scope.Authority.String()
+	host := x.scope.name
 	return &refusal{Code: policy.RequestInvalid, Secret: secret, Host: host, Message: "request to " + host + ": " + what + ", with a mask in it; which one counts is ambiguous",
 		Hint: "send it once"}
 }

@@ -19,7 +19,7 @@ var digestAnswers = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Di
 
 // receive scrubs the head of an answer and wraps its body. A refusal takes the answer's place.
 func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
-	host := x.scope.Authority.String()
+	host := x.scope.name
 	if resp.StatusCode < 100 || resp.StatusCode > 999 {
 		return &refusal{Code: codeUpstreamUnreachable, Host: host, Message: host + " answered with a status that is none", Hint: "try again later"}
 	}
@@ -59,7 +59,7 @@ func (x *exchange) bodySwaps() int {
 	}
 	x.body.mu.Lock()
 	defer x.body.mu.Unlock()
-	return len(x.body.swaps)
+	return x.body.swapCount()
 }
 
 // scrubHeader takes values out of h in place. A header whose name holds one is dropped.
@@ -104,7 +104,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 	}
 	src := &upstreamBody{x: x, resp: resp, r: resp.Body}
 	plain := io.Reader(src)
-	closers := multiCloser{resp.Body}
+	closers := io.Closer(resp.Body)
 	if len(names) > 0 {
 		d := decode(src, names)
 		plain = d
@@ -157,10 +157,15 @@ func (x *exchange) hold(resp *http.Response, body []byte, close io.Closer) {
 	}
 	x.w.length = int64(len(scrubbed))
 	scrubHeader(x.scrub, resp.Trailer, x.didScrub("trailer"))
-	resp.Body = struct {
-		*bytes.Reader
-		io.Closer
-	}{bytes.NewReader(scrubbed), close}
+	held := &heldAnswer{Closer: close}
+	held.Reset(scrubbed)
+	resp.Body = held
+}
+
+// heldAnswer is a body that was read whole.
+type heldAnswer struct {
+	bytes.Reader
+	io.Closer
 }
 
 func dropDigests(h http.Header) {

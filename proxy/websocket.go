@@ -24,7 +24,7 @@ const badGateway = 1014
 func (x *exchange) receiveUpgraded(ctx context.Context, resp *http.Response) *refusal {
 	rw, ok := resp.Body.(io.ReadWriteCloser)
 	if !ok {
-		host := x.scope.Authority.String()
+		host := x.scope.name
 		return &refusal{Code: codeUpstreamUnreachable, Host: host, Message: host + " ended the connection while upgrading it", Hint: "try again"}
 	}
 	u := &upgraded{rw: rw, x: x, down: make(chan struct{}), up: make(chan struct{})}

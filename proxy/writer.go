@@ -14,6 +14,7 @@ import (
 type responseWriter struct {
 	http.ResponseWriter
 	x      *exchange
+	ctx    context.Context
 	proto  int   // the client's major version of HTTP
 	length int64 // the body's; -1: not known
 	stream bool  // no length: each piece is given away at once
@@ -23,6 +24,7 @@ type responseWriter struct {
 
 	mu    sync.Mutex // early hints come from the transport's goroutine
 	wrote bool
+	waits bool // for the answer: hints may be written
 	gone  bool // the client, while a hint was written: its headers must not be touched any more
 }
 
@@ -89,10 +91,10 @@ func (w *responseWriter) endUpgraded() {
 
 // earlyHints passes a 103 on, scrubbed. It may come while the handler waits; one that the transport's goroutine still reads
 // when that is over, as after a cancellation, goes nowhere.
-func (w *responseWriter) earlyHints(ctx context.Context, h http.Header, over *bool) {
+func (w *responseWriter) earlyHints(h http.Header) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if *over || w.gone || w.wrote || !w.x.http11 {
+	if !w.waits || w.gone || w.wrote || !w.x.http11 {
 		return
 	}
 	h = h.Clone()
@@ -106,8 +108,15 @@ func (w *responseWriter) earlyHints(ctx context.Context, h http.Header, over *bo
 		dst[k] = vs
 	}
 	w.ResponseWriter.WriteHeader(http.StatusEarlyHints)
-	if w.gone = ctx.Err() != nil; w.gone {
+	if w.gone = w.ctx.Err() != nil; w.gone {
 		return // h2 may still be writing what is in dst
 	}
 	clear(dst)
+}
+
+// awaiting says whether an answer is still to come.
+func (w *responseWriter) awaiting(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waits = yes
 }

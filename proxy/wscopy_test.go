@@ -57,7 +57,7 @@ func frameProxy(t testing.TB) (*Proxy, *exchange) {
 			t.Fatal(err)
 		}
 	}
-	return p, &exchange{p: p, scope: policy.New(secrets, policy.Egress{}).Scope(policy.Authority{Host: "ws.test", Port: 443})}
+	return p, &exchange{p: p, scope: newDestination(policy.New(secrets, policy.Egress{}).Scope(policy.Authority{Host: "ws.test", Port: 443}), "https")}
 }
 
 func valuesOf(value string) func(context.Context, string) (resolver.Secret, error) {

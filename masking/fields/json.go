@@ -27,6 +27,16 @@ type jsonLexer struct {
 	selected bool
 
 	scratch []byte // the last decoded value
+
+	// Room for what is usual, so that it is not allocated piece by piece.
+	roomForBits   [1]uint64
+	roomForFrames [4]frame
+}
+
+func newJSONLexer(t *tracker) *jsonLexer {
+	j := &jsonLexer{track: t}
+	j.bits, j.frames = j.roomForBits[:0], j.roomForFrames[:0]
+	return j
 }
 
 // A frame is an object or array that is a node of the selector.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -175,6 +176,7 @@ func decodeJSON(dst, raw []byte) []byte {
 // in their generalised form. It returns false if v is not UTF-8 otherwise.
 func encodeJSON(dst, v []byte) ([]byte, bool) {
 	const digits = "0123456789abcdef"
+	dst = slices.Grow(dst, len(v))
 	for i := 0; i < len(v); {
 		c := v[i]
 		switch {

@@ -122,7 +122,7 @@ func NewReader(r io.Reader, o Options) (*Reader, error) {
 	rd := &Reader{src: r, opt: o, track: tracker{sel: o.Selector}, w: window{hold: -1}, resume: -1}
 	switch o.Format {
 	case JSON:
-		rd.lex = &jsonLexer{track: &rd.track}
+		rd.lex = newJSONLexer(&rd.track)
 	case Form:
 		rd.lex = &formLexer{track: &rd.track}
 	case Multipart:

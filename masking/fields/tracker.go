@@ -21,6 +21,10 @@ type tracker struct {
 	sel       *Selector
 	nodes     []uint8
 	spellings []spelling
+
+	// Room for what is usual, so that it is not allocated piece by piece.
+	roomForNodes     [16]uint8
+	roomForSpellings [2]spelling
 }
 
 type spelling struct {
@@ -31,7 +35,8 @@ type spelling struct {
 // reset forgets everything, for the next document.
 func (t *tracker) reset() {
 	if t.nodes == nil {
-		t.nodes = make([]uint8, len(t.sel.nodes))
+		t.nodes = append(t.roomForNodes[:0], make([]uint8, len(t.sel.nodes))...)
+		t.spellings = t.roomForSpellings[:0]
 	}
 	clear(t.nodes)
 	t.spellings = t.spellings[:0]
