@@ -32,6 +32,8 @@ func socket(c net.Conn) net.Conn {
 			c = w.Conn
 		case *limitedConn:
 			c = w.Conn
+		case *dialled:
+			c = w.Conn
 		default:
 			return c
 		}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -36,6 +37,10 @@ type dialer struct {
 	resolver     *net.Resolver
 	roots        func() (*x509.CertPool, error)
 	sessions     tls.ClientSessionCache
+
+	mu     sync.Mutex
+	open   map[*dialled]bool
+	closed bool
 }
 
 // addressError says that an address may not be dialled.
@@ -60,8 +65,23 @@ type verifyError struct{ err error }
 func (e *verifyError) Error() string { return "verifying the upstream: " + e.err.Error() }
 func (e *verifyError) Unwrap() error { return e.err }
 
-// dial connects to a, through the upstream proxy where one is set.
+// proxyError says that the upstream proxy opened no tunnel.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("the upstream proxy answered %d", e.status)
+}
+
+// dial connects to a, through the upstream proxy where one is set. close ends the connection.
 func (d *dialer) dial(ctx context.Context, a policy.Authority) (net.Conn, error) {
+	conn, err := d.connect(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return d.keep(conn)
+}
+
+func (d *dialer) connect(ctx context.Context, a policy.Authority) (net.Conn, error) {
 	for _, pin := range d.pins {
 		if pin.Match.Match(a) {
 			return d.dialAddress(ctx, pin.Addr.String(), false)
@@ -80,7 +100,9 @@ func (d *dialer) dial(ctx context.Context, a policy.Authority) (net.Conn, error)
 }
 
 func (d *dialer) dialAddress(ctx context.Context, address string, exempt bool) (net.Conn, error) {
-	nd := net.Dialer{Timeout: dialTimeout, Resolver: d.resolver, KeepAlive: 30 * time.Second}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	nd := net.Dialer{KeepAlive: 30 * time.Second}
 	if !exempt {
 		nd.Control = func(_, address string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(address)
@@ -90,7 +112,13 @@ func (d *dialer) dialAddress(ctx context.Context, address string, exempt bool) (
 			return d.check(ap)
 		}
 	}
-	return nd.DialContext(ctx, "tcp", address)
+	addrs, err := d.lookup(ctx, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
+	return race(ctx, addrs, func(ctx context.Context, ap netip.AddrPort) (net.Conn, error) {
+		return nd.DialContext(ctx, "tcp", ap.String())
+	})
 }
 
 // check refuses addresses that are not on the open internet, unless the configuration allows them.
@@ -167,10 +195,12 @@ func (d *dialer) openVia(ctx context.Context, conn net.Conn, a policy.Authority)
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the upstream proxy answered %d", resp.StatusCode)
+		return nil, &proxyError{resp.StatusCode}
 	}
-	if br.Buffered() > 0 {
-		return nil, errors.New("the upstream proxy sent data ahead of the tunnel")
+	if n := br.Buffered(); n > 0 {
+		// A server that speaks first is heard as soon as the tunnel is open.
+		ahead, err := br.Peek(n)
+		return &replayConn{Conn: conn, ahead: ahead}, err
 	}
 	return conn, nil
 }

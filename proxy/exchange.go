@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -271,6 +272,7 @@ func (p *Proxy) dialRefusal(err error, a policy.Authority) *refusal {
 	var verify *verifyError
 	var ref *refusal
 	var timeout net.Error
+	var via *proxyError
 	switch {
 	case errors.As(err, &ref):
 		return ref
@@ -288,6 +290,13 @@ func (p *Proxy) dialRefusal(err error, a policy.Authority) *refusal {
 	case errors.As(err, &verify):
 		return &refusal{Code: codeUpstreamUnverified, Host: a.String(), Message: a.String() + " could not prove its name with a trusted certificate; nothing was sent",
 			Hint: "if its authority is a private one, name its file in [egress]: upstream_ca = \"roots.pem\""}
+	case errors.As(err, &via):
+		r := &refusal{Code: codeUpstreamUnreachable, Host: a.String(), Hint: "ask those who run it whether this host may be reached",
+			Message: "no connection to " + a.String() + ": the upstream proxy opened no tunnel to it (status " + strconv.Itoa(via.status) + ")"}
+		if via.status == http.StatusProxyAuthRequired {
+			r.Hint = `give its user and password, as in upstream_proxy = "http://user:password@proxy.corp:3128"`
+		}
+		return r
 	case errors.As(err, &timeout) && timeout.Timeout() && !isDial(err):
 		return &refusal{Code: codeUpstreamTimeout, Host: a.String(), Message: a.String() + " did not answer in time", Hint: "try again later"}
 	}

@@ -24,6 +24,7 @@ func (p *Proxy) serveFront(w http.ResponseWriter, r *http.Request) {
 		ref.write(w, p.nextRequest())
 		return
 	}
+	admit(r.Context())
 	r.Header.Del("Proxy-Authorization")
 	if r.Method == http.MethodConnect {
 		p.goproxy.ServeHTTP(replaying{w}, r)

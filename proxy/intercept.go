@@ -64,6 +64,7 @@ func (p *Proxy) intercept(client net.Conn, a policy.Authority) {
 	start := time.Now()
 	ic := &interceptConn{Conn: client, scope: newDestination(p.opts.Policy.Scope(a), "https")}
 	conn := tls.Server(ic, p.tlsConfig)
+	defer p.tunnels.add(client, client)() // until the inner server knows it
 	err := client.SetDeadline(start.Add(handshakeTimeout))
 	if err == nil {
 		_, err = io.WriteString(client, established)

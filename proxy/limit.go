@@ -1,20 +1,24 @@
 package proxy
 
 import (
+	"context"
 	"net"
 	"sync"
+	"time"
 )
 
-// limitListener lets at most cap(slots) accepted connections be open at a time; further ones wait to be accepted.
+// limitListener lets at most cap(slots) accepted connections be open at a time; further ones wait to be accepted. One that
+// is not admitted within headerTimeout is closed, so that strangers hold no slot for long.
 type limitListener struct {
 	net.Listener
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
+	slots   chan struct{}
+	clients *presence
+	closed  chan struct{}
+	once    sync.Once
 }
 
-func newLimitListener(l net.Listener, n int) *limitListener {
-	return &limitListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
+func newLimitListener(l net.Listener, n int, clients *presence) *limitListener {
+	return &limitListener{Listener: l, slots: make(chan struct{}, n), clients: clients, closed: make(chan struct{})}
 }
 
 // Accept implements net.Listener.
@@ -29,7 +33,10 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+	l.clients.enter()
+	release := sync.OnceFunc(func() { l.clients.leave(); <-l.slots })
+	stranger := time.AfterFunc(headerTimeout, func() { _ = c.Close(); release() })
+	return &limitedConn{Conn: c, release: release, stranger: stranger}, nil
 }
 
 // Close implements net.Listener.
@@ -40,11 +47,27 @@ func (l *limitListener) Close() error {
 
 type limitedConn struct {
 	net.Conn
-	release func()
+	release  func()
+	stranger *time.Timer // closes the connection
+}
+
+type clientKey struct{}
+
+// withClient puts an accepted connection into the context of its requests, for admit.
+func withClient(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+// admit lets the connection of a request stay: it has shown the session's credential.
+func admit(ctx context.Context) {
+	if c, ok := ctx.Value(clientKey{}).(*limitedConn); ok {
+		c.stranger.Stop()
+	}
 }
 
 // Close implements net.Conn.
 func (c *limitedConn) Close() error {
+	c.stranger.Stop()
 	err := c.Conn.Close()
 	c.release()
 	return err
@@ -53,11 +76,46 @@ func (c *limitedConn) Close() error {
 // CloseWrite half-closes a TCP connection.
 func (c *limitedConn) CloseWrite() error { return closeWrite(c.Conn) }
 
+// presence counts the clients' connections and calls alone once none has been there for a while.
+type presence struct {
+	after time.Duration
+	alone func()
+
+	mu    sync.Mutex
+	n     int
+	timer *time.Timer
+}
+
+func (p *presence) enter() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n++
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
+func (p *presence) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n--; p.n > 0 {
+		return
+	}
+	if p.timer == nil {
+		p.timer = time.AfterFunc(p.after, p.alone)
+	} else {
+		p.timer.Reset(p.after)
+	}
+}
+
 // bare is the connection that the kernel can splice, without the wrappers of this package. Only for copying: closing it
-// would not release its slot.
+// would not release what the wrappers hold.
 func bare(c net.Conn) net.Conn {
-	if lc, ok := c.(*limitedConn); ok {
-		return lc.Conn
+	switch w := c.(type) {
+	case *limitedConn:
+		return w.Conn
+	case *dialled:
+		return w.Conn
 	}
 	return c
 }

@@ -30,6 +30,12 @@ const (
 	idleTimeout     = 120 * time.Second
 	maxHeaderBytes  = 64 << 10
 	maxHTTP2Streams = 250
+
+	// uploadWindow is what kz holds of an h2 request body that its upstream does not take; a client is near, so that little
+	// keeps it busy. uploadWindows is that of a whole connection: 15 bodies can wait before they hold up the others. It is the
+	// most that net/http allows, which by default lets the first one do that.
+	uploadWindow  = 256 << 10
+	uploadWindows = 4<<20 - 1
 )
 
 // Proxy is the edge for one session. Its methods are safe for concurrent use.
@@ -45,6 +51,7 @@ type Proxy struct {
 	dialer     *dialer
 	values     values
 	tunnels    tunnels
+	clients    presence
 	requests   atomic.Uint64
 	unrecorded atomic.Int64 // requests and tunnels that were begun and are not in the audit yet
 	own        sync.Map     // netip.AddrPort of this proxy's listeners
@@ -75,9 +82,11 @@ func New(o Options) (*Proxy, error) {
 		roots: sync.OnceValues(o.Roots), sessions: tls.NewLRUClientSessionCache(1024),
 	}
 	p.transports = newTransports(p.dialer)
+	p.clients = presence{after: keptAlone, alone: p.transports.close}
 	p.goproxy = p.newGoproxy()
 	p.intercepts = newHandover()
 	p.front = p.newServer(http.HandlerFunc(p.serveFront))
+	p.front.ConnContext = withClient
 	p.inner = p.newServer(http.HandlerFunc(p.serveInner))
 	p.inner.ConnContext = withTunnel
 	return p, nil
@@ -88,7 +97,9 @@ func (p *Proxy) newServer(h http.Handler) *http.Server {
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		DisableGeneralOptionsHandler: true,                       // OPTIONS * is a request like any other
 		ErrorLog:                     log.New(io.Discard, "", 0), // net/http's lines quote what the peer sent
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxHTTP2Streams},
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxHTTP2Streams, MaxReceiveBufferPerStream: uploadWindow, MaxReceiveBufferPerConnection: uploadWindows,
+		},
 	}
 }
 
@@ -120,7 +131,7 @@ func (p *Proxy) Serve(l net.Listener) error {
 		p.own.Store(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), true)
 	}
 	go func() { _ = p.inner.Serve(p.intercepts) }()
-	err := p.front.Serve(newLimitListener(l, p.opts.MaxConns))
+	err := p.front.Serve(newLimitListener(l, p.opts.MaxConns, &p.clients))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -161,8 +172,14 @@ func isLocal(a netip.Addr) bool {
 // Shutdown stops taking connections and waits until what is in flight has ended or ctx is done; then it closes. All that
 // was begun has been recorded when it returns.
 func (p *Proxy) Shutdown(ctx context.Context) error {
-	err := errors.Join(p.front.Shutdown(ctx), p.inner.Shutdown(ctx), p.tunnels.wait(ctx))
-	err = errors.Join(err, p.Close())
+	// Together: while one is waited for, the others must take nothing new.
+	var front, inner, tunnels error
+	var wg sync.WaitGroup
+	wg.Go(func() { front = p.front.Shutdown(ctx) })
+	wg.Go(func() { inner = p.inner.Shutdown(ctx) })
+	wg.Go(func() { tunnels = p.tunnels.wait(ctx) })
+	wg.Wait()
+	err := errors.Join(front, inner, tunnels, p.Close())
 	for end := time.Now().Add(recordTime); p.unrecorded.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
@@ -177,6 +194,7 @@ func (p *Proxy) Close() error {
 	err := errors.Join(p.front.Close(), p.inner.Close(), p.intercepts.Close())
 	p.tunnels.closeAll()
 	p.transports.close()
+	p.dialer.close()
 	return err
 }
 

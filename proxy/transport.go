@@ -17,6 +17,14 @@ const (
 	responseHeaderTimeout = 30 * time.Minute
 	maxResponseHeader     = 256 << 10
 	expectContinueTimeout = time.Second
+
+	// keptAlone is how long idle connections are kept once no client is left.
+	keptAlone = 15 * time.Second
+
+	// downloadWindow is what kz holds of an h2 answer that its client does not take. It carries 80 Mbit/s over a round trip
+	// of 100 ms; net/http's own is four times as long. The window of a connection stays net/http's, 1 GiB: one that clients
+	// share must not be filled by those of them that do not read.
+	downloadWindow = 1 << 20
 )
 
 // transports are the two pools: HTTP/1.1 for clients that speak it, and one that prefers h2, for clients that do.
@@ -60,6 +68,7 @@ func newTransport(d *dialer, protocols *http.Protocols, alpn []string) *http.Tra
 		DisableCompression:     true, // codings are the client's to ask for and the scrubber's to undo
 		WriteBufferSize:        16 << 10,
 		ReadBufferSize:         16 << 10,
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: downloadWindow},
 	}
 }
 
