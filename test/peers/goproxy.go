@@ -20,19 +20,19 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/elazarl/goproxy"
+	"github.com/elazarl/goproxy/ext/auth"
 )
 
 // Goproxy sets up goproxy with ConnectMitm, as its documentation shows it. What no
 // field names is as goproxy.NewProxyHttpServer and http.Serve leave it.
 type Goproxy struct {
-	Listen  string            // "": 127.0.0.1:0
-	Pins    map[string]string // host:port → the address to dial; others are dialled as they are
-	Roots   []byte            // PEM: who may sign for upstreams beside the system's roots
-	Tunnels []string          // hosts whose tunnels are accepted instead of intercepted
+	Listener net.Listener      `json:"-"` // nil: a port of 127.0.0.1
+	Pins     map[string]string // host:port → the address to dial; others are dialled as they are
+	Roots    []byte            // PEM: who may sign for upstreams beside the system's roots
+	Tunnels  []string          // hosts whose tunnels are accepted instead of intercepted
 
 	RSA         bool // the CA has an RSA key, as goproxy's own; false: P-256
 	PublicCA    bool // goproxy's own CA, through goproxy.MitmConnect
@@ -41,8 +41,8 @@ type Goproxy struct {
 	KeepHeaders bool // PreventCanonicalization is set
 
 	Replace  [2]string // OnResponse puts the second for the first in bodies, as they are read
-	Hook     func(*http.Request)
-	Password string // the credential of the user "kz", asked for in OnRequest and HandleConnect as ext/auth does
+	PanicAt  string    // OnRequest panics at this path
+	Password string    // of the user "kz", asked for by goproxy's ext/auth
 }
 
 // RunningGoproxy is a goproxy that serves. It is safe for concurrent use.
@@ -76,23 +76,23 @@ func StartGoproxy(o Goproxy) (*RunningGoproxy, error) {
 		return nil, err
 	}
 	p.OnRequest().HandleConnectFunc(func(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
-		switch {
-		case o.Password != "" && !o.allowed(ctx.Req):
-			ctx.Resp = unauthorized(ctx.Req)
-			return goproxy.RejectConnect, host
-		case slices.Contains(o.Tunnels, host):
+		if o.Password != "" {
+			if action, _ := auth.BasicConnect("goproxy", o.allowed).HandleConnect(host, ctx); action.Action == goproxy.ConnectReject {
+				return action, host
+			}
+		}
+		if slices.Contains(o.Tunnels, host) {
 			return &goproxy.ConnectAction{Action: goproxy.ConnectAccept}, host
 		}
 		return intercept, host
 	})
 	o.hooks(p)
 
-	if o.Listen == "" {
-		o.Listen = "127.0.0.1:0"
-	}
-	ln, err := net.Listen("tcp", o.Listen)
-	if err != nil {
-		return nil, err
+	ln := o.Listener
+	if ln == nil {
+		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, err
+		}
 	}
 	r := &RunningGoproxy{
 		Addr: ln.Addr().String(), CAPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate[0]}),
@@ -138,16 +138,13 @@ func (o Goproxy) upstream(tr *http.Transport) error {
 // hooks are what a user of goproxy would write.
 func (o Goproxy) hooks(p *goproxy.ProxyHttpServer) {
 	if o.Password != "" {
-		p.OnRequest().DoFunc(func(r *http.Request, _ *goproxy.ProxyCtx) (*http.Request, *http.Response) {
-			if !o.allowed(r) {
-				return nil, unauthorized(r)
-			}
-			return r, nil
-		})
+		p.OnRequest().Do(auth.Basic("goproxy", o.allowed))
 	}
-	if o.Hook != nil {
+	if o.PanicAt != "" {
 		p.OnRequest().DoFunc(func(r *http.Request, _ *goproxy.ProxyCtx) (*http.Request, *http.Response) {
-			o.Hook(r)
+			if r.URL.Path == o.PanicAt {
+				panic("as a defect would")
+			}
 			return r, nil
 		})
 	}
@@ -161,19 +158,7 @@ func (o Goproxy) hooks(p *goproxy.ProxyHttpServer) {
 	}
 }
 
-// allowed reports whether r carries the credential.
-func (o Goproxy) allowed(r *http.Request) bool {
-	probe := http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}
-	user, password, ok := probe.BasicAuth()
-	return ok && user == "kz" && password == o.Password
-}
-
-func unauthorized(r *http.Request) *http.Response {
-	return &http.Response{
-		StatusCode: http.StatusProxyAuthRequired, ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header: http.Header{"Proxy-Authenticate": {`Basic realm="goproxy"`}}, Body: io.NopCloser(strings.NewReader("")),
-	}
-}
+func (o Goproxy) allowed(user, password string) bool { return user == "kz" && password == o.Password }
 
 // replacing replaces within each read: enough for tests whose values come in one.
 type replacing struct {
