@@ -1,10 +1,10 @@
 package proxy
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
@@ -26,7 +26,10 @@ const (
 	ratioFloor = 64 << 20
 )
 
-var errBomb = errors.New("proxy: a coded body unfolds without measure")
+var (
+	errBomb   = errors.New("proxy: a coded body unfolds without measure")
+	errClosed = errors.New("proxy: reading a body that is closed")
+)
 
 // codings splits Content-Encoding into the codings that were applied, in order. ok is false when one is not known, or
 // there are too many.
@@ -64,10 +67,24 @@ type decoder struct {
 	coded countingReader
 	r     io.Reader
 	out   int64
-	close []func()
+
+	mu   sync.Mutex // held while reading: a transport may close a body that is being read
+	err  error      // how reading ended
+	keep []func()   // puts the decoders back
 }
 
 func (d *decoder) Read(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return 0, d.err
+	}
+	n, err := d.read(p)
+	d.err = err
+	return n, err
+}
+
+func (d *decoder) read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
 	d.out += int64(n)
 	if d.out > ratioFloor && d.out/maxRatio > d.coded.n {
@@ -91,11 +108,21 @@ func (d *decoder) end() error {
 	return io.EOF
 }
 
+// Close gives the decoders back. One that is in use, or did not come to an end, is left to the garbage collector.
 func (d *decoder) Close() error {
-	for _, f := range d.close {
-		f()
+	if !d.mu.TryLock() {
+		return nil
 	}
-	d.close = nil
+	defer d.mu.Unlock()
+	if d.err == io.EOF {
+		for _, f := range d.keep {
+			f()
+		}
+	}
+	if d.err == nil {
+		d.err = errClosed
+	}
+	d.keep = nil
 	return nil
 }
 
@@ -130,15 +157,16 @@ func (l *lazyDecoder) Read(p []byte) (int, error) {
 }
 
 func (l *lazyDecoder) open() {
-	br := bufio.NewReaderSize(l.src, 4<<10)
+	br := takeCodedReader(l.src)
 	head, err := br.Peek(1)
 	if len(head) == 0 {
 		l.err = err
 		return
 	}
+	keep := func() {}
 	switch l.name {
 	case "gzip":
-		l.r, l.err = gzip.NewReader(br)
+		l.r, keep, l.err = openGzip(br)
 	case "deflate":
 		// RFC 9110 means zlib; some servers send bare deflate.
 		if two, _ := br.Peek(2); len(two) == 2 && two[0]&0x0f == 8 && (int(two[0])<<8|int(two[1]))%31 == 0 {
@@ -147,16 +175,14 @@ func (l *lazyDecoder) open() {
 			l.r = flate.NewReader(br)
 		}
 	case "br":
-		l.r = brotli.NewReader(br)
+		l.r, keep, l.err = openBrotli(br)
 	case "zstd":
-		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			l.err = err
-			return
-		}
-		l.r = z
-		l.owner.close = append(l.owner.close, z.Close)
+		l.r, keep, l.err = openZstd(br)
 	}
+	l.owner.keep = append(l.owner.keep, keep, func() {
+		br.Reset(nothing{})
+		codedReaders.Put(br)
+	})
 }
 
 // encode applies the codings to what is read from r. Closing the result ends the goroutine that does it.
@@ -180,16 +206,30 @@ func encode(r io.Reader, names []string) io.ReadCloser {
 
 func newEncoder(w io.Writer, name string) io.WriteCloser {
 	switch name {
-	case "gzip":
-		return gzip.NewWriter(w)
 	case "deflate":
 		return zlib.NewWriter(w)
+	case "gzip":
+		z := take[*gzip.Writer](&gzipWriters)
+		if z == nil {
+			z = gzip.NewWriter(nil)
+		}
+		z.Reset(w)
+		return keptEncoder{z, &gzipWriters}
 	case "br":
-		return brotli.NewWriterLevel(w, 4)
+		z := take[*brotli.Writer](&brWriters)
+		if z == nil {
+			z = brotli.NewWriterLevel(nil, 4)
+		}
+		z.Reset(w)
+		return keptEncoder{z, &brWriters}
 	}
-	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
-	if err != nil {
-		panic("proxy: zstd options: " + err.Error())
+	z := take[*zstd.Encoder](&zstdWriters)
+	if z == nil {
+		var err error
+		if z, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
+			panic("proxy: zstd options: " + err.Error())
+		}
 	}
-	return z
+	z.Reset(w)
+	return keptEncoder{z, &zstdWriters}
 }

@@ -1,0 +1,102 @@
+package proxy
+
+import (
+	"bufio"
+	"io"
+	"sync"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// The decoders and encoders that most traffic needs are kept for the next body: a new one costs tens of kilobytes, an
+// encoder hundreds. Only one that came to the end of its body without an error is put back.
+var (
+	codedReaders sync.Pool // *bufio.Reader
+	gzipReaders  sync.Pool // *gzip.Reader
+	brReaders    sync.Pool // *brotli.Reader
+	zstdReaders  sync.Pool // *zstd.Decoder
+	gzipWriters  sync.Pool // *gzip.Writer
+	brWriters    sync.Pool // *brotli.Writer
+	zstdWriters  sync.Pool // *zstd.Encoder
+)
+
+// take gets a kept one or the zero value.
+func take[T any](p *sync.Pool) T {
+	v, _ := p.Get().(T)
+	return v
+}
+
+// nothing is what a kept decoder reads from: no body is held alive by it.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error)    { return 0, io.EOF }
+func (nothing) ReadByte() (byte, error)     { return 0, io.EOF }
+func (nothing) Write(p []byte) (int, error) { return len(p), nil }
+
+func takeCodedReader(r io.Reader) *bufio.Reader {
+	if br := take[*bufio.Reader](&codedReaders); br != nil {
+		br.Reset(r)
+		return br
+	}
+	return bufio.NewReaderSize(r, 4<<10)
+}
+
+// openGzip returns a decoder of br, and what puts it back.
+func openGzip(br *bufio.Reader) (io.Reader, func(), error) {
+	z := take[*gzip.Reader](&gzipReaders)
+	if z == nil {
+		z = new(gzip.Reader)
+	}
+	return z, func() { gzipReaders.Put(z) }, z.Reset(br)
+}
+
+func openBrotli(br *bufio.Reader) (io.Reader, func(), error) {
+	z := take[*brotli.Reader](&brReaders)
+	if z == nil {
+		z = brotli.NewReader(nothing{})
+	}
+	return z, func() {
+		if z.Reset(nothing{}) == nil {
+			brReaders.Put(z)
+		}
+	}, z.Reset(br)
+}
+
+func openZstd(br *bufio.Reader) (io.Reader, func(), error) {
+	z := take[*zstd.Decoder](&zstdReaders)
+	if z == nil {
+		var err error
+		z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return z, func() {
+		if z.Reset(nothing{}) == nil {
+			zstdReaders.Put(z)
+		}
+	}, z.Reset(br)
+}
+
+// resettable is an encoder that can be used again.
+type resettable interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
+
+// keptEncoder goes back to its pool once it is closed without an error.
+type keptEncoder struct {
+	resettable
+	pool *sync.Pool
+}
+
+func (k keptEncoder) Close() error {
+	err := k.resettable.Close()
+	if err == nil {
+		k.Reset(nothing{})
+		k.pool.Put(k.resettable)
+	}
+	return err
+}
