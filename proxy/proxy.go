@@ -36,6 +36,10 @@ const (
 	// most that net/http allows, which by default lets the first one do that.
 	uploadWindow  = 256 << 10
 	uploadWindows = 4<<20 - 1
+
+	// maxReadFrame is what a client may put into one h2 frame. A connection keeps a buffer as long as its longest frame, and
+	// one that does not fit the window ends its stream; net/http says 1 MiB.
+	maxReadFrame = 64 << 10
 )
 
 // Proxy is the edge for one session. Its methods are safe for concurrent use.
@@ -99,6 +103,7 @@ func (p *Proxy) newServer(h http.Handler) *http.Server {
 		ErrorLog:                     log.New(io.Discard, "", 0), // net/http's lines quote what the peer sent
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxHTTP2Streams, MaxReceiveBufferPerStream: uploadWindow, MaxReceiveBufferPerConnection: uploadWindows,
+			MaxReadFrameSize: maxReadFrame,
 		},
 	}
 }
