@@ -15,6 +15,7 @@ import (
 //	KZ_TEST_REQUIRE=1   a missing part fails the test, where it is skipped otherwise
 //	KZ_TEST_KZ          a kz to test, in place of one built from the sources
 //	KZ_TEST_VAULT       the program of test/vaultsrv; default CACHE/vaultsrv
+//	KZ_TEST_H2SPEC      h2spec; default CACHE/h2spec
 //	KZ_TEST_NODE        Node 24; default the one in CACHE/node
 //	KZ_TEST_TRUSTSTORE=1  tests may change this machine's trust stores (they undo it)
 //
@@ -79,6 +80,19 @@ func Node(t testing.TB) string {
 	}
 	Missing(t, "Node.js 24, which KZ_TEST_NODE may name")
 	return ""
+}
+
+// H2spec is the conformance test of HTTP/2 at the version of test/h2spec/go.mod.
+func H2spec(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("KZ_TEST_H2SPEC")
+	if path == "" {
+		path = filepath.Join(CacheDir(), "h2spec")
+	}
+	if _, err := os.Stat(path); err != nil {
+		Missing(t, "h2spec, which `test/run` builds or KZ_TEST_H2SPEC names")
+	}
+	return path
 }
 
 // output runs a program in an empty environment.
