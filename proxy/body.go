@@ -72,6 +72,11 @@ func (b *requestBody) swapCount() int {
 // prepareBody plans the body of r. A body that may be swapped and is at most maxHeld long is read here, so that a refusal
 // comes before anything is sent; a longer one is edited while it is sent.
 func (x *exchange) prepareBody(r *http.Request) *refusal {
+	if r.ContentLength == 0 && len(r.Trailer) == 0 {
+		// The body of h2 never says that it is none: the transport would send one, and could not send the request again when it
+		// finds that an idle connection has just been closed.
+		r.Body = http.NoBody
+	}
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
 	}
