@@ -66,8 +66,6 @@ func newTransport(d *dialer, protocols *http.Protocols, alpn []string) *http.Tra
 		ExpectContinueTimeout:  expectContinueTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		DisableCompression:     true, // codings are the client's to ask for and the scrubber's to undo
-		WriteBufferSize:        16 << 10,
-		ReadBufferSize:         16 << 10,
 		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: downloadWindow},
 	}
 }
