@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"strings"
@@ -29,6 +30,7 @@ const (
 var (
 	errBomb   = errors.New("proxy: a coded body unfolds without measure")
 	errClosed = errors.New("proxy: reading a body that is closed")
+	errBehind = errors.New("proxy: a coded body goes on behind its end")
 )
 
 // codings splits Content-Encoding into the codings that were applied, in order. ok is false when one is not known, or
@@ -100,7 +102,7 @@ func (d *decoder) read(p []byte) (int, error) {
 }
 
 // end reads on from where the coding says that it ends to where its framing does: only there a cut shows, and trailers
-// stand. What is between the two is nothing to anyone.
+// stand.
 func (d *decoder) end() error {
 	if _, err := io.Copy(io.Discard, &d.coded); err != nil {
 		return err
@@ -142,6 +144,7 @@ type lazyDecoder struct {
 	name  string
 	src   io.Reader
 	owner *decoder
+	br    *bufio.Reader // src
 	r     io.Reader
 	err   error
 }
@@ -153,11 +156,19 @@ func (l *lazyDecoder) Read(p []byte) (int, error) {
 	if l.err != nil {
 		return 0, l.err
 	}
-	return l.r.Read(p)
+	n, err := l.r.Read(p)
+	if err == io.EOF {
+		// Whoever stored the body may have chosen where its coding ends: inside a value, say, the rest of which follows.
+		if _, err = l.br.Peek(1); err == nil {
+			err = errBehind
+		}
+	}
+	return n, err
 }
 
 func (l *lazyDecoder) open() {
 	br := takeCodedReader(l.src)
+	l.br = br
 	head, err := br.Peek(1)
 	if len(head) == 0 {
 		l.err = err

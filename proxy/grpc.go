@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -15,176 +14,232 @@ import (
 // "Length-Prefixed-Message"; gRPC-Web and the streams of Connect have the same).
 const envelopeHead = 5
 
-// flagsKnown are bit 0, compressed; bit 1, the end of a Connect stream; bit 7, trailers of gRPC-Web.
-const flagsKnown = 0x83
+// The flags of a message: compressed; the end of a Connect stream; trailers of gRPC-Web.
+const (
+	flagCompressed = 0x01
+	flagsKnown     = flagCompressed | 0x02 | 0x80
+)
 
-var errEnvelope = errors.New("proxy: reading gRPC messages: the flags are not known ones")
+var (
+	errEnvelope = errors.New("proxy: reading gRPC messages: the flags are not known ones")
+	errAcross   = errors.New("proxy: reading gRPC messages: a value stands across the border of a message")
+)
 
-// enveloped reports whether a body of this Content-Type is a sequence of messages, each behind an envelopeHead.
-// gRPC-Web's text form is base64, which is not.
-func enveloped(contentType []string) bool {
+// envelopeKind is what a sequence of messages, each behind an envelopeHead, is a body of, and "" for any other body.
+// gRPC-Web's text form is base64, which is none.
+func envelopeKind(contentType []string) string {
 	if len(contentType) != 1 {
-		return false
+		return ""
 	}
 	media, _, _ := strings.Cut(contentType[0], ";")
 	media = strings.ToLower(strings.TrimSpace(media))
 	for _, kind := range [...]string{"application/grpc", "application/grpc-web"} {
 		if rest, ok := strings.CutPrefix(media, kind); ok && (rest == "" || rest[0] == '+') {
-			return true
+			return "grpc"
 		}
 	}
-	return strings.HasPrefix(media, "application/connect+")
+	if strings.HasPrefix(media, "application/connect+") {
+		return "connect"
+	}
+	return ""
 }
 
+func enveloped(contentType []string) bool { return envelopeKind(contentType) != "" }
+
 // envelopes scrubs a body of messages. A message keeps its length, for what is inside counts bytes too: a hit becomes a
-// filler that begins like the mask. A message is whole when it is handed on, or, beyond maxWhole, streams; nothing of it
-// waits for the next one. A body that ends inside a message ends with io.ErrUnexpectedEOF.
+// filler that begins like the mask. Two parties choose where messages end, and one may be the program, by way of what it
+// stored; so values are looked for in the bytes as they come, heads included, and one that reaches into a head ends the
+// transfer: no border can cut a value in two.
 //
-// What a compressed message unfolds to is not seen: a stated limit. Its bytes are, for the flag is only a claim.
+// At the end of a message less than masking.MinScrub bytes are not held back, though a value may begin with them: else
+// a dialogue could stop over one byte, each side waiting for the other. More are, until the next byte shows what they are.
+//
+// A body that ends inside a message ends with io.ErrUnexpectedEOF.
 type envelopes struct {
-	window
-	p     *Proxy
-	on    func(name string)
-	long  io.Reader // what is left of a message that streams; nil: a head comes next
-	piece []byte    // room for a piece of it
-	ready []byte    // decided and not handed out by Read
+	src io.Reader
+	r   *renewed // what src gives, filled
+	in  framing
+	err error // of src
+
+	heads []byte                     // the heads between in and out, as they came
+	taken int64                      // bytes read from src
+	given int64                      // of those, handed out by r
+	tail  [masking.MinScrub]byte     // the latest of taken, the last one at the end
+	early int                        // bytes of tail that went on before r gave them, the last ones then
+	went  [masking.MinScrub - 1]byte // those bytes
+
+	out    framing
+	dst    countedDst
+	length int64 // the body's, where that was announced; -1: it was not
 }
 
 func newEnvelopes(src io.Reader, p *Proxy, on func(name string)) *envelopes {
-	return &envelopes{window: newWindow(src), p: p, on: on}
+	e := &envelopes{src: src, length: -1}
+	e.r = p.scrubbing(envelopeSource{e}, masking.Fill, on)
+	return e
 }
 
-// next is what can be handed on, at least one byte, good until it is called again.
-func (e *envelopes) next() ([]byte, error) {
-	for {
-		if e.long != nil {
-			n, err := e.long.Read(e.piece)
-			if n > 0 {
-				return e.piece[:n], nil
-			}
-			if err != io.EOF {
-				return nil, err
-			}
-			e.long, e.piece = nil, nil
-		}
-		from := e.r
-		want, err := e.whole()
-		if e.r > from {
-			return e.buf[from:e.r], nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if want > envelopeHead+maxWhole {
-			head := e.buf[e.r : e.r+envelopeHead]
-			e.r += envelopeHead
-			e.begin(want - envelopeHead)
-			return head, nil
-		}
-		if err := e.fill(int(want)); err != nil {
-			if len(e.buffered()) > 0 {
-				err = tooEarly(err)
-			} else {
-				e.release()
-			}
-			return nil, err
-		}
+// WriteTo implements io.WriterTo. Each write is what was decided when nothing more was there to be read.
+func (e *envelopes) WriteTo(w io.Writer) (int64, error) {
+	e.dst.w = w
+	_, err := e.r.WriteTo(envelopeSink{e})
+	return e.dst.n, err
+}
+
+// Read is there for the type of a body; what copies bodies asks for WriteTo.
+func (e *envelopes) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// envelopeSource is what the scrubber reads: src, in which the heads are noted.
+type envelopeSource struct{ e *envelopes }
+
+func (s envelopeSource) Read(p []byte) (int, error) {
+	e := s.e
+	if e.err != nil {
+		return 0, e.err
 	}
-}
-
-// whole deals with the whole messages that are in the window, and returns how many bytes from r on the next one needs.
-func (e *envelopes) whole() (want int64, err error) {
-	for {
-		b := e.buffered()
-		if len(b) > 0 && b[0]&^flagsKnown != 0 {
-			return 0, errEnvelope
-		}
-		if len(b) < envelopeHead {
-			return envelopeHead, nil
-		}
-		want = envelopeHead + int64(binary.BigEndian.Uint32(b[1:]))
-		if want > int64(len(b)) || want > envelopeHead+maxWhole {
-			return want, nil
-		}
-		if err := e.scrub(b[envelopeHead:want]); err != nil {
-			return 0, err
-		}
-		e.r += int(want)
+	if err := e.release(); err != nil {
+		e.err = err
+		return 0, err
 	}
+	n, err := e.src.Read(p)
+	e.note(p[:n])
+	for rest := p[:n]; len(rest) > 0; {
+		run, head, bad := e.in.next(rest)
+		if bad != nil {
+			e.err = bad
+			return n, bad
+		}
+		if head {
+			e.heads = append(e.heads, rest[:run]...)
+		}
+		rest = rest[run:]
+	}
+	if err == io.EOF && !e.in.border() {
+		err = io.ErrUnexpectedEOF
+	}
+	e.err = err
+	return n, err
 }
 
-// scrub fills the hits in a whole message, in place.
-func (e *envelopes) scrub(p []byte) error {
-	s := e.p.scrubbers()
-	if _, found := s.Find(p); !found {
+// note keeps the end of what was taken.
+func (e *envelopes) note(p []byte) {
+	e.taken += int64(len(p))
+	p = p[max(0, len(p)-len(e.tail)):]
+	copy(e.tail[:], e.tail[len(p):])
+	copy(e.tail[len(e.tail)-len(p):], p)
+}
+
+// release hands on what r holds back, if that is little and a message ends with it. All that r has decided has been
+// handed on by now: it reads only then.
+func (e *envelopes) release() error {
+	held := e.taken - e.given
+	if held >= masking.MinScrub || held <= int64(e.early) || !e.in.border() {
 		return nil
 	}
-	// Writing never overtakes reading: a filler is as long as what it stands for.
-	_, err := io.ReadFull(s.Reader(bytes.NewReader(p), masking.Fill, e.on), p)
-	return tooEarly(err)
+	p := e.tail[len(e.tail)-int(held):]
+	news := p[e.early:]
+	e.early = copy(e.went[:], p)
+	return e.pass(news)
 }
 
-func (e *envelopes) begin(length int64) {
-	e.piece = make([]byte, fragment)
-	e.long = e.p.scrubbing(&limited{&e.window, length}, masking.Fill, e.on)
-}
+// envelopeSink takes what the scrubber gives.
+type envelopeSink struct{ e *envelopes }
 
-// Read implements io.Reader.
-func (e *envelopes) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+func (s envelopeSink) Write(p []byte) (int, error) {
+	e := s.e
+	e.given += int64(len(p))
+	n := min(e.early, len(p))
+	if string(p[:n]) != string(e.went[:n]) {
+		return 0, errAcross
 	}
-	if len(e.ready) == 0 {
-		var err error
-		if e.ready, err = e.next(); err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, e.ready)
-	e.ready = e.ready[n:]
-	return n, nil
+	e.early = copy(e.went[:], e.went[n:e.early])
+	return len(p), e.pass(p[n:])
 }
 
-// WriteTo implements io.WriterTo.
-func (e *envelopes) WriteTo(w io.Writer) (written int64, err error) {
-	for {
-		if len(e.ready) == 0 {
-			if e.ready, err = e.next(); err == io.EOF {
-				return written, nil
-			} else if err != nil {
-				return written, err
-			}
-		}
-		n, err := w.Write(e.ready)
-		written += int64(n)
-		e.ready = e.ready[n:]
+// pass hands p on, once the heads in it are known to be as they came.
+func (e *envelopes) pass(p []byte) error {
+	for rest := p; len(rest) > 0; {
+		run, head, err := e.out.next(rest)
 		if err != nil {
-			return written, err
+			return err
 		}
+		if head {
+			if string(rest[:run]) != string(e.heads[:run]) {
+				return errAcross
+			}
+			e.heads = e.heads[:copy(e.heads, e.heads[run:])]
+		}
+		rest = rest[run:]
 	}
+	if e.dst.n+int64(len(p)) == e.length && !e.out.border() {
+		return io.ErrUnexpectedEOF // with all that was announced the client would take it for whole
+	}
+	return e.dst.put(p)
 }
 
-// limited reads the next left bytes of a window, and no end before them.
-type limited struct {
-	b    *window
-	left int64
+// framing follows a sequence of messages.
+type framing struct {
+	left int64 // of the payload
+	n    int   // bytes of the head that have come; 0 in a payload
+	head [envelopeHead]byte
 }
 
-func (l *limited) Read(p []byte) (int, error) {
-	if l.left == 0 {
-		return 0, io.EOF
+// border reports whether a message has ended and no other begun.
+func (f *framing) border() bool { return f.left == 0 && f.n == 0 }
+
+// next is how many bytes at the beginning of p, which is not empty, belong to one head or to one payload. Behind a whole
+// head, f.head is that one until the next begins.
+func (f *framing) next(p []byte) (run int, head bool, err error) {
+	if f.left > 0 {
+		run = int(min(int64(len(p)), f.left))
+		f.left -= int64(run)
+		return run, false, nil
 	}
-	n, err := l.b.read(p[:min(int64(len(p)), l.left)])
-	l.left -= int64(n)
-	return n, tooEarly(err)
+	run = copy(f.head[f.n:], p)
+	f.n += run
+	if f.head[0]&^flagsKnown != 0 {
+		return run, true, errEnvelope
+	}
+	if f.n == envelopeHead {
+		f.n = 0
+		f.left = int64(binary.BigEndian.Uint32(f.head[1:]))
+	}
+	return run, true, nil
+}
+
+// countedDst counts what w took.
+type countedDst struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countedDst) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// put is Write, of which nothing is seen when p is empty.
+func (c *countedDst) put(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	_, err := c.Write(p)
+	return err
 }
 
 // receiveEnvelopes streams the body of a gRPC answer, decoded already, message by message.
 func (x *exchange) receiveEnvelopes(resp *http.Response, plain io.Reader, decoded bool, close io.Closer) {
 	dropDigests(resp.Header)
-	if resp.ContentLength >= 0 && !decoded {
-		x.w.length = resp.ContentLength
+	length := int64(-1)
+	if names, _ := messageCodings(resp.Header); len(names) > 0 {
+		// Before the bytes are searched as they come: what a coding leaves as it is would be filled, and not be decoded then.
+		plain = newUnfolded(plain, names, x.p, x.didScrub("body"))
+	} else if !decoded {
+		length = resp.ContentLength
 	}
+	messages := newEnvelopes(plain, x.p, x.didScrub("body"))
+	messages.length, x.w.length = length, length
 	x.w.stream = true
-	resp.Body = &scrubbedBody{r: newEnvelopes(plain, x.p, x.didScrub("body")), x: x, resp: resp, close: close}
+	resp.Body = &scrubbedBody{r: messages, x: x, resp: resp, close: close}
 }

@@ -16,12 +16,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"kz/masking"
 	"kz/proxy"
 	"kz/proxy/audit"
 	"kz/proxy/policy"
@@ -217,7 +217,7 @@ func TestMessagesOfGRPCDoNotWaitForEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("long ", 100_000)
-	for i := range 20 {
+	for i := range masking.MinScrub - 1 {
 		for _, m := range []string{"ping " + keyValue[:1], keyValue[:i+1], "", long + keyValue[:i+1]} {
 			send(t, s, m)
 			if got, err := receive(t, s); err != nil || got != m {
@@ -247,24 +247,6 @@ func TestMessagesOfGRPCAreNotSwapped(t *testing.T) {
 	}
 	if e := b.event(func(e audit.Event) bool { return e.Path == "/test/Unary" }); len(e.Withheld) != 1 || e.Withheld[0].Place != "body" {
 		t.Errorf("%+v", e)
-	}
-}
-
-func TestCompressedMessagesOfGRPCPassAsTheyAre(t *testing.T) {
-	t.Parallel()
-	b := newBed(t, serveGRPC(func(s grpc.ServerStream) error {
-		var m []byte
-		if err := s.RecvMsg(&m); err != nil {
-			return err
-		}
-		return s.SendMsg(&m)
-	}))
-	ctx, conn := b.dialGRPC(rawCalls())
-	for _, text := range []string{"short", strings.Repeat("a text that shrinks ", 100_000), noiseText(200_000)} {
-		in, out := []byte(text), []byte(nil)
-		if err := conn.Invoke(ctx, "/test/Unary", &in, &out, grpc.UseCompressor(gzip.Name)); err != nil || string(out) != text {
-			t.Errorf("%d bytes of %d: %v", len(out), len(text), err)
-		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
 			Hint: "ranges = true under a secret of this host lets parts pass"}
 	}
 	names, known := codings(resp.Header["Content-Encoding"])
-	if !known && len(x.edits)+x.bodySwaps() > 0 {
+	if _, readable := messageCodings(resp.Header); !(known && readable) && len(x.edits)+x.bodySwaps() > 0 {
 		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " answered in a coding that cannot be scrubbed",
 			Hint: "ask for gzip, deflate, br, zstd or identity"}
 	}
@@ -102,7 +102,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		x.receiveEnd(resp)
 		return
 	}
-	src := &upstreamBody{x: x, resp: resp, r: resp.Body, coded: len(names) > 0}
+	src := &upstreamBody{x: x, resp: resp, r: resp.Body}
 	plain := io.Reader(src)
 	closers := io.Closer(resp.Body)
 	if len(names) > 0 {
@@ -195,20 +195,16 @@ func (r *resumed) Read(p []byte) (int, error) {
 
 // upstreamBody counts, and tells a body that was cut short from one that ended.
 type upstreamBody struct {
-	x     *exchange
-	resp  *http.Response
-	r     io.Reader
-	coded bool
+	x    *exchange
+	resp *http.Response
+	r    io.Reader
 }
 
 func (b *upstreamBody) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.x.in.add(n)
-	if err == io.EOF && b.resp.ProtoMajor == 1 && b.resp.ContentLength < 0 && len(b.resp.TransferEncoding) == 0 {
-		// Nothing is no coded body, unless the framing says so.
-		if wasCut(b.x.conn) || b.coded && b.x.in.load() == 0 {
-			return n, errCut
-		}
+	if err == io.EOF && b.resp.ProtoMajor == 1 && b.resp.ContentLength < 0 && len(b.resp.TransferEncoding) == 0 && wasCut(b.x.conn) {
+		return n, errCut
 	}
 	return n, err
 }

@@ -76,7 +76,8 @@ func TestBytesThatComeWithTheEndCount(t *testing.T) {
 	}
 	sameEvents(t, got, in)
 	m := envelopesOf("\x00hello", "\x00"+strings.Repeat("~", maxWhole+1))
-	if got, err := io.ReadAll(enveloping(x, iotest.DataErrReader(bytes.NewReader(m)))); err != nil || !bytes.Equal(got, m) {
-		t.Errorf("%d bytes, %v, want %d", len(got), err, len(m))
+	out.Reset()
+	if _, err := enveloping(x, iotest.DataErrReader(bytes.NewReader(m))).WriteTo(&out); err != nil || !bytes.Equal(out.Bytes(), m) {
+		t.Errorf("%d bytes, %v, want %d", out.Len(), err, len(m))
 	}
 }
