@@ -58,6 +58,7 @@ type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	addr  string
+	audit string // the file that grows with each request, if any
 	ended bool
 }
 
@@ -106,17 +107,22 @@ func (l *lab) startRole(name, originAddr string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.startReady(self, "@"+name, l.dir, originAddr)
+}
+
+// startReady starts a program that says READY, and its address if it has one.
+func (l *lab) startReady(argv ...string) (*process, error) {
 	var out io.ReadCloser
-	p, err := l.start(&out, self, "@"+name, l.dir, originAddr)
+	p, err := l.start(&out, argv...)
 	if err != nil {
 		return nil, err
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	addr, ok := strings.CutPrefix(strings.TrimSpace(line), "READY ")
+	addr, ok := strings.CutPrefix(strings.TrimSpace(line), "READY")
 	if !ok {
-		return nil, fmt.Errorf("starting the %s: %w%s", name, err, l.said())
+		return nil, fmt.Errorf("starting %s: %w%s", strings.Join(argv, " "), err, l.said())
 	}
-	p.addr = addr
+	p.addr = strings.TrimSpace(addr)
 	return p, nil
 }
 

@@ -87,5 +87,5 @@ func run(args []string) error {
 		return err
 	}
 	r, err := measure(l, o)
-	return errors.Join(err, r.report(o))
+	return errors.Join(err, r.report(os.Stdout, o))
 }

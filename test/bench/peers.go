@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"kz/test/bench/load"
@@ -49,6 +50,9 @@ func (l *lab) startPeer(role, ca string) (*load.Route, *process, error) {
 	return &load.Route{Address: p.addr, Connect: true, Roots: roots, Token: wire.Value, Upload: wire.UploadValue}, p, err
 }
 
+// kzConfigFile is the name of kz's configuration.
+const kzConfigFile = "kz.toml"
+
 // kzConfig binds one secret with the default places, and one that may stand anywhere in a body.
 const kzConfig = `[backends.local]
 type = "env_file"
@@ -67,24 +71,23 @@ resolve = { "*.bench.test:443" = %q }
 upstream_ca = %q
 `
 
-// startKZ starts a kz proxy that swaps, scrubs and audits.
+// startKZ starts a kz proxy that swaps, scrubs and audits, with files of its own.
 func startKZ(l *lab) (*load.Route, *process, error) {
-	config := fmt.Sprintf(kzConfig, wire.Host, "*."+wire.NewDomain, wire.UploadHost, l.origin.addr, l.path(origin.CAFile))
-	values := "API_KEY=" + wire.Value + "\nUPLOAD_KEY=" + wire.UploadValue + "\n"
-	envFile := l.path("kz.env")
-	err := errors.Join(
-		os.WriteFile(l.path("kz.toml"), []byte(config), 0o600),
-		os.WriteFile(l.path("secrets.env"), []byte(values), 0o600),
-		os.RemoveAll(envFile))
+	dir, err := os.MkdirTemp(l.dir, "kz-proxy-")
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := l.start(nil, l.kz, "proxy", "--config", l.path("kz.toml"), "--audit", l.path(auditFile), "--env-file", envFile, "--ca-dir", l.path("kz-ca"))
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if err := l.writeKZConfig(dir); err != nil {
+		return nil, nil, err
+	}
+	p, err := l.start(nil, l.kz, "proxy", "--config", in(kzConfigFile), "--audit", in("audit.jsonl"), "--env-file", in("kz.env"), "--ca-dir", in("ca"))
 	if err != nil {
 		return nil, nil, err
 	}
+	p.audit = in("audit.jsonl")
 	var text []byte
-	if err := eventually("kz proxy", func() bool { text, err = os.ReadFile(envFile); return err == nil }); err != nil {
+	if err := eventually("kz proxy", func() bool { text, err = os.ReadFile(in("kz.env")); return err == nil }); err != nil {
 		return nil, nil, fmt.Errorf("%w%s", err, l.said())
 	}
 	env := map[string]string{}
@@ -96,7 +99,7 @@ func startKZ(l *lab) (*load.Route, *process, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	roots, err := loadPool(l.path("kz-ca/ca.pem"))
+	roots, err := loadPool(in("ca/ca.pem"))
 	p.addr = proxy.Host
 	return &load.Route{
 		Address: proxy.Host, Connect: true, Roots: roots, Token: env["API_KEY"], Upload: env["UPLOAD_KEY"],
@@ -104,8 +107,14 @@ func startKZ(l *lab) (*load.Route, *process, error) {
 	}, p, err
 }
 
-// auditFile is where kz writes its audit stream.
-const auditFile = "audit.jsonl"
+// writeKZConfig puts kz's configuration and values into dir.
+func (l *lab) writeKZConfig(dir string) error {
+	config := fmt.Sprintf(kzConfig, wire.Host, "*."+wire.NewDomain, wire.UploadHost, l.origin.addr, l.path(origin.CAFile))
+	values := "API_KEY=" + wire.Value + "\nUPLOAD_KEY=" + wire.UploadValue + "\n"
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, kzConfigFile), []byte(config), 0o600),
+		os.WriteFile(filepath.Join(dir, "secrets.env"), []byte(values), 0o600))
+}
 
 // mitmScript has mitmproxy dial the origin, whatever the name, and stream what it would otherwise hold whole.
 const mitmScript = `
@@ -122,7 +131,7 @@ def responseheaders(flow):
 func startMitmproxy(l *lab) (*load.Route, *process, error) {
 	program, err := exec.LookPath("mitmdump")
 	if err != nil {
-		return nil, nil, fmt.Errorf("mitmdump %w", errMissing)
+		return nil, nil, errMissing
 	}
 	_, originPort, err := net.SplitHostPort(l.origin.addr)
 	if err != nil {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -26,4 +28,67 @@ func cpuTime(p *process) (time.Duration, error) {
 	user, err1 := strconv.Atoi(string(fields[11]))
 	system, err2 := strconv.Atoi(string(fields[12]))
 	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
+}
+
+// resident is the memory of a process that is in use, in bytes.
+func resident(p *process) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid()))
+	if err != nil {
+		return 0, err
+	}
+	fields := bytes.Fields(text)
+	pages, err := strconv.Atoi(string(fields[1]))
+	return float64(pages * os.Getpagesize()), err
+}
+
+// usage is how much the whole machine and this run had worked at some time.
+type usage struct {
+	at         time.Time
+	busy, ours time.Duration
+}
+
+func startUsage(l *lab) (u usage, err error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return u, err
+	}
+	// The first line: cpu, user, nice, system, idle, iowait, irq, softirq, steal (proc_stat(5)).
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) < 9 {
+		return u, errors.New("reading /proc/stat: not the fields that are expected")
+	}
+	for _, i := range []int{1, 2, 3, 6, 7, 8} {
+		ticks, err := strconv.Atoi(string(fields[i]))
+		if err != nil {
+			return u, err
+		}
+		u.busy += time.Duration(ticks) * clockTick
+	}
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} { // children that have ended
+		var r syscall.Rusage
+		if err := syscall.Getrusage(who, &r); err != nil {
+			return u, err
+		}
+		u.ours += time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	}
+	for _, p := range l.started {
+		if !p.ended {
+			t, err := cpuTime(p)
+			if err != nil {
+				return u, err
+			}
+			u.ours += t
+		}
+	}
+	u.at = time.Now()
+	return u, nil
+}
+
+// foreign is the share of the machine that other programs have had since u, 0 to 1.
+func (u usage) foreign(l *lab) (float64, error) {
+	now, err := startUsage(l)
+	others := (now.busy - u.busy) - (now.ours - u.ours)
+	whole := now.at.Sub(u.at) * time.Duration(runtime.NumCPU())
+	return min(1, max(0, float64(others)/float64(whole))), err
 }

@@ -84,9 +84,11 @@ func serveRelay(l net.Listener, dir, originAddr string) error {
 			return err
 		}
 		state := client.ConnectionState()
-		upstream, err := tls.Dial("tcp", originAddr, &tls.Config{
-			ServerName: state.ServerName, RootCAs: roots, NextProtos: []string{state.NegotiatedProtocol}, ClientSessionCache: sessions,
-		})
+		out := &tls.Config{ServerName: state.ServerName, RootCAs: roots, ClientSessionCache: sessions}
+		if state.NegotiatedProtocol != "" {
+			out.NextProtos = []string{state.NegotiatedProtocol}
+		}
+		upstream, err := tls.Dial("tcp", originAddr, out)
 		if err != nil {
 			return err
 		}

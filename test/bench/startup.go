@@ -5,8 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
+
+	"kz/test/bench/stat"
 )
 
 const (
@@ -32,63 +33,96 @@ func main() {
 }
 `
 
+const startupConfig = `[backends.local]
+type = "env_file"
+path = "secrets.env"
+
+[secrets.KEY]
+hosts = ["api.example.com"]
+`
+
+// startTimes are the median wall times of true, in milliseconds.
+type startTimes struct{ alone, bare, blind float64 }
+
+func (s startTimes) addedBare() float64 { return s.bare - s.alone }
+func (s startTimes) addedKZ() float64   { return s.blind - s.alone }
+
 // startup measures the wall time that kz run --blind adds to true, with one secret in a dotenv file, beside what a bare Go
-// program that starts true adds. The three take turns; medians are compared. It fails when kz adds more than startupLimit.
+// program that starts true adds. It fails when kz adds more than startupLimit.
 func startup() error {
-	dir, err := os.MkdirTemp("", "kz-bench-")
+	l, err := newLab()
+	defer l.close()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	files := map[string]string{
-		"bare.go":     bareSource,
-		"secrets.env": "KEY=a-value-that-is-long-enough\n",
-		"kz.toml":     "[backends.local]\ntype = \"env_file\"\npath = \"secrets.env\"\n\n[secrets.KEY]\nhosts = [\"api.example.com\"]\n",
+	t, err := l.startTimes(startupRounds)
+	if err != nil {
+		return err
 	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			return err
-		}
-	}
-	kz, bare := filepath.Join(dir, "kz"), filepath.Join(dir, "bare")
-	for out, source := range map[string]string{kz: "./cmd/kz", bare: filepath.Join(dir, "bare.go")} {
-		if b, err := exec.Command("go", "build", "-o", out, source).CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", source, err, b)
-		}
-	}
-	commands := [][]string{
-		{"true"},
-		{bare},
-		{kz, "run", "--blind", "--quiet", "--config", filepath.Join(dir, "kz.toml"), "--", "true"},
-	}
-	times := make([][]time.Duration, len(commands))
-	for round := range startupRounds + 5 {
-		for i, argv := range commands {
-			c := exec.Command(argv[0], argv[1:]...)
-			c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
-			began := time.Now()
-			if out, err := c.CombinedOutput(); err != nil {
-				return fmt.Errorf("running %v: %w\n%s", argv, err, out)
-			}
-			if round >= 5 { // the first ones fill caches
-				times[i] = append(times[i], time.Since(began))
-			}
-		}
-	}
-	var medians []time.Duration
-	for _, t := range times {
-		slices.Sort(t)
-		medians = append(medians, t[len(t)/2])
-	}
-	addedBare, addedKz := medians[1]-medians[0], medians[2]-medians[0]
+	fmt.Print(machine())
 	fmt.Printf("wall time, medians of %d interleaved runs\n", startupRounds)
-	fmt.Printf("  true                             %8.2f ms\n", ms(medians[0]))
-	fmt.Printf("  a bare Go program that runs it   %8.2f ms   adds %6.2f ms\n", ms(medians[1]), ms(addedBare))
-	fmt.Printf("  kz run --blind -- true           %8.2f ms   adds %6.2f ms   %.1f times the bare program's\n", ms(medians[2]), ms(addedKz), float64(addedKz)/float64(addedBare))
-	if addedKz > startupLimit {
+	fmt.Printf("  true                             %8.2f ms\n", t.alone)
+	fmt.Printf("  a bare Go program that runs it   %8.2f ms   adds %6.2f ms\n", t.bare, t.addedBare())
+	fmt.Printf("  kz run --blind -- true           %8.2f ms   adds %6.2f ms   %.1f times the bare program's\n", t.blind, t.addedKZ(), t.addedKZ()/t.addedBare())
+	if t.addedKZ() > ms(startupLimit) {
 		return fmt.Errorf("kz adds more than %s", startupLimit)
 	}
 	return nil
 }
 
+// startTimes has the three take turns.
+func (l *lab) startTimes(rounds int) (t startTimes, err error) {
+	dir := l.path("startup")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return t, err
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	files := map[string]string{"bare.go": bareSource, "secrets.env": "KEY=a-value-that-is-long-enough\n", "kz.toml": startupConfig}
+	for name, content := range files {
+		if err := os.WriteFile(in(name), []byte(content), 0o600); err != nil {
+			return t, err
+		}
+	}
+	if out, err := exec.Command("go", "build", "-o", in("bare"), in("bare.go")).CombinedOutput(); err != nil {
+		return t, fmt.Errorf("building a bare program: %w\n%s", err, out)
+	}
+	commands := [][]string{{"true"}, {in("bare")}, {l.kz, "run", "--blind", "--quiet", "--config", in("kz.toml"), "--", "true"}}
+	times := make([][]float64, len(commands))
+	const warm = 5 // the first ones fill caches
+	for round := range rounds + warm {
+		for i, argv := range commands {
+			c := exec.Command(argv[0], argv[1:]...)
+			c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+			began := time.Now()
+			if out, err := c.CombinedOutput(); err != nil {
+				return t, fmt.Errorf("running %v: %w\n%s", argv, err, out)
+			}
+			if round >= warm {
+				times[i] = append(times[i], ms(time.Since(began)))
+			}
+		}
+	}
+	return startTimes{stat.Median(times[0]), stat.Median(times[1]), stat.Median(times[2])}, nil
+}
+
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Units of the start row.
+const (
+	addedKZ   = "ms added by kz run --blind"
+	addedBare = "ms added by a bare Go program"
+)
+
+var startRow = row{"start of a program", true, func(c *cell) error {
+	runs := startupRounds / c.rounds
+	if c.quick {
+		runs = 5
+	}
+	t, err := c.lab.startTimes(max(runs, 5))
+	if err != nil {
+		return err
+	}
+	c.say(addedKZ, t.addedKZ())
+	c.say(addedBare, t.addedBare())
+	return nil
+}}

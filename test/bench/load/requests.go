@@ -22,7 +22,7 @@ func (r Result) PerSecond() float64 { return float64(len(r.Latencies)) / r.Elaps
 type Clients struct {
 	Protocol string // "http/1.1" or "h2"
 	Conns    int
-	Streams  int // on each connection; HTTP/1.1 has 1
+	Streams  int // on each connection; 1 for HTTP/1.1
 }
 
 // driver is a connection that is ready for a run.

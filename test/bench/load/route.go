@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,8 @@ type Route struct {
 	Roots      *x509.CertPool // who signs the certificates seen
 	Token      string         // what stands for wire.Value, both ways
 	Upload     string         // what stands for wire.UploadValue
+
+	hosts atomic.Int64 // of wire.NewHost, that were asked for
 }
 
 // timeout ends a connection that hangs.
