@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type entry struct {
 	ca     *x509.Certificate
 	pid    int
 	bearer string // what a client sends for API_KEY: the mask, or the value to one that has no masks
+	value  string // of API_KEY
 	b      *bed.Bed
 }
 
@@ -225,6 +227,26 @@ func (e *entry) get(t *testing.T, c *http.Client, url string) (*http.Response, [
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return resp, body, err
+}
+
+// peak is the most memory that a process has held, in bytes.
+func peak(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmHWM:" {
+			kib, err := strconv.Atoi(f[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
 }
 
 // exchange writes a request as it is and reads one answer.
