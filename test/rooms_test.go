@@ -51,7 +51,8 @@ var rooms = map[string]room{
 var testRoom = room{
 	kz: []string{"kz/…"},
 	modules: []string{
-		"github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/klauspost/compress", "golang.org/x/net", "golang.org/x/sys", "go.uber.org/goleak",
+		"connectrpc.com/connect", "github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/klauspost/compress", "golang.org/x/net",
+		"golang.org/x/sys", "google.golang.org/grpc", "google.golang.org/protobuf", "go.uber.org/goleak",
 	},
 }
 

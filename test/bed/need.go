@@ -15,6 +15,7 @@ import (
 //	KZ_TEST_REQUIRE=1   a missing part fails the test, where it is skipped otherwise
 //	KZ_TEST_KZ          a kz to test, in place of one built from the sources
 //	KZ_TEST_VAULT       the program of test/vaultsrv; default CACHE/vaultsrv
+//	KZ_TEST_NPM         the directory in which npm has put modules; default CACHE/npm
 //	KZ_TEST_H2SPEC      h2spec; default CACHE/h2spec
 //	KZ_TEST_NODE        Node 24; default the one in CACHE/node
 //	KZ_TEST_TRUSTSTORE=1  tests may change this machine's trust stores (they undo it)
@@ -80,6 +81,22 @@ func Node(t testing.TB) string {
 	}
 	Missing(t, "Node.js 24, which KZ_TEST_NODE may name")
 	return ""
+}
+
+// NodeModules is the directory in which npm has put the given modules: a program finds them there by NODE_PATH.
+func NodeModules(t testing.TB, modules ...string) string {
+	t.Helper()
+	dir := os.Getenv("KZ_TEST_NPM")
+	if dir == "" {
+		dir = filepath.Join(CacheDir(), "npm")
+	}
+	dir = filepath.Join(dir, "node_modules")
+	for _, m := range modules {
+		if _, err := os.Stat(filepath.Join(dir, m, "package.json")); err != nil {
+			Missing(t, "the npm module "+m+", which `test/run` installs or KZ_TEST_NPM has")
+		}
+	}
+	return dir
 }
 
 // H2spec is the conformance test of HTTP/2 at the version of test/h2spec/go.mod.
