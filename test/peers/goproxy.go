@@ -47,8 +47,9 @@ type Goproxy struct {
 
 // RunningGoproxy is a goproxy that serves. It is safe for concurrent use.
 type RunningGoproxy struct {
-	Addr  string // host:port of its listener
-	CAPEM []byte // the certificate that clients must trust
+	Addr  string            // of its listener
+	CA    *x509.Certificate // what clients must trust
+	CAPEM []byte            // the same
 
 	server *http.Server
 	tr     *http.Transport
@@ -88,6 +89,10 @@ func StartGoproxy(o Goproxy) (*RunningGoproxy, error) {
 	})
 	o.hooks(p)
 
+	ca, err := x509.ParseCertificate(authority.Certificate[0])
+	if err != nil {
+		return nil, err
+	}
 	ln := o.Listener
 	if ln == nil {
 		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -95,7 +100,7 @@ func StartGoproxy(o Goproxy) (*RunningGoproxy, error) {
 		}
 	}
 	r := &RunningGoproxy{
-		Addr: ln.Addr().String(), CAPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate[0]}),
+		Addr: ln.Addr().String(), CA: ca, CAPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate[0]}),
 		server: &http.Server{Handler: p, ErrorLog: p.Logger.(*log.Logger)}, tr: p.Tr, done: make(chan struct{}),
 	}
 	go func() {
