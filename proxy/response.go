@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"kz/masking"
 )
@@ -70,6 +71,9 @@ func scrubHeader(s *scrubbers, h http.Header, on func(string)) {
 			continue
 		}
 		for i, v := range vs {
+			if strings.HasSuffix(name, binaryHeader) {
+				v = s.binary(v, on)
+			}
 			vs[i] = s.String(v, on)
 		}
 	}
@@ -91,7 +95,7 @@ func bodiless(resp *http.Response, r *http.Request) bool {
 }
 
 // receiveBody decodes and scrubs. Bodies of at most maxHeld are held and sent with their exact length; longer ones of
-// known length keep it, with fillers; the rest streams with masks. The messages of gRPC keep their lengths, always.
+// known length keep it, with fillers; the rest streams with masks. Messages that count their bytes keep their lengths, always.
 func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []string) {
 	length := resp.ContentLength
 	if bodiless(resp, r) || length == 0 {
@@ -116,7 +120,8 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		x.receiveEnvelopes(resp, plain, len(names) > 0, closers)
 		return
 	}
-	hold := length > 0 && length <= maxHeld && len(resp.Trailer) == 0
+	fill := measured(resp.Header["Content-Type"])
+	hold := length > 0 && length <= maxHeld && len(resp.Trailer) == 0 && !fill
 	if hold {
 		limit := length
 		if len(names) > 0 {
@@ -131,6 +136,9 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 	}
 	dropDigests(resp.Header)
 	mode := masking.Restore
+	if fill {
+		mode = masking.Fill
+	}
 	if length >= 0 && len(names) == 0 {
 		mode = masking.Fill
 		x.w.length = length
