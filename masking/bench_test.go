@@ -109,6 +109,22 @@ func BenchmarkScrubber(b *testing.B) {
 	}
 }
 
+// Bodies full of what escapes begin with, or are made of: as many bytes as
+// those without, where neither holds a value.
+func BenchmarkEscapes(b *testing.B) {
+	text := string(jsonLike(64 << 10))
+	inputs := map[string][]byte{"plain": []byte(text)[:32<<10]}
+	for _, name := range []string{"percent in full", "JSON in full", "HTML in full", "JSON of JSON", "HTML by Go"} {
+		inputs[name] = []byte(encoders[name](text))[:32<<10]
+	}
+	for _, c := range `\%&` {
+		inputs["nothing but "+string(c)] = bytes.Repeat([]byte{byte(c)}, 32<<10)
+	}
+	for _, n := range []int{10, 1000} {
+		scanAll(b, fmt.Sprint(n, " values"), benchScrubber(b, randomValues(n, 20, 60)).finding, inputs)
+	}
+}
+
 func BenchmarkNewScrubber(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 1000} {
 		values := randomValues(n, 20, 60)

@@ -30,6 +30,7 @@ type class struct {
 	slots     []uint32
 	slotShift uint
 	grams     []gram
+	wide      wide
 }
 
 // gram is a byte string of length q and where it stands in the patterns.
@@ -38,6 +39,8 @@ type gram struct {
 	offsets uint64 // bit i: at offset i of some pattern
 	lo, hi  int32  // the patterns that begin with it
 	chain   bool   // each of those is a prefix of the next
+	uses    uint8  // how often it occurs, up to manyUses
+	wide    bool   // see wide
 }
 
 // newClass indexes the patterns of set whose numbers are in members (ascending);
@@ -54,6 +57,7 @@ func newClass(set patterns, members []int32, shortest int) class {
 		for off := range stride {
 			g := c.add(load(text[off:]) & c.keep)
 			g.offsets |= 1 << off
+			g.use(len(text) - off)
 			if off == 0 {
 				if g.hi == 0 {
 					g.lo, g.chain = at, true
@@ -72,6 +76,7 @@ func newClass(set patterns, members []int32, shortest int) class {
 		h := g.key * mix
 		c.filter[h>>c.wordShift] |= filterBits(h)
 	}
+	c.wide = newWide(&c, set, members)
 	return c
 }
 
@@ -84,16 +89,23 @@ func sampling(m int) (q, stride int) {
 }
 
 // filterWords is the size of the filter for n grams, a power of two: 32 to 64
-// bits a gram while that fits into 256 KiB, which the second-level cache holds,
+// bits a gram while that fits into 512 KiB, which the second-level cache holds,
 // else at least 8.
 func filterWords(n int) int {
-	atMost := max(1<<15, 1<<bits.Len(uint(n/8)))
+	atMost := max(1<<16, 1<<bits.Len(uint(n/8)))
 	return min(max(1<<bits.Len(uint(n/2)), 64), atMost)
 }
 
-func filterBits(h uint64) uint64 {
-	return 1<<(h>>41&63) | 1<<(h>>35&63)
-}
+// twoBits are the pairs of bits that stand for a gram in its word. Looking them
+// up makes one test of two: a branch that is hardly ever taken.
+var twoBits = func() (pairs [256]uint64) {
+	for i := range pairs {
+		pairs[i] = 1<<(i&63) | 1<<((i+11+i>>6*13)&63)
+	}
+	return pairs
+}()
+
+func filterBits(h uint64) uint64 { return twoBits[uint8(h>>36)] }
 
 func (c *class) add(key uint64) *gram {
 	i := key * mix >> c.slotShift
@@ -130,7 +142,7 @@ func (c *class) seek(p []byte, t, end int) (int, *gram) {
 		if at = skim(p, c.filter, c.wordShift, c.keep, at, last, stride); at >= last {
 			break
 		}
-		if g := c.lookup(binary.LittleEndian.Uint64(p[at:]) & c.keep); g != nil {
+		if g := c.lookup(binary.LittleEndian.Uint64(p[at:]) & c.keep); g != nil && c.wide.follows(g, p[at:]) {
 			return int(at), g
 		}
 	}
@@ -148,7 +160,7 @@ func (c *class) seek(p []byte, t, end int) (int, *gram) {
 func skim(p []byte, filter []uint64, shift uint, keep uint64, at, last, stride uint) uint {
 	for ; at < last; at += stride {
 		h := (binary.LittleEndian.Uint64(p[at:at+8:at+8]) & keep) * mix
-		if w := filter[h>>(shift&63)]; w&(1<<(h>>41&63)) != 0 && w&(1<<(h>>35&63)) != 0 {
+		if f := filterBits(h); filter[h>>(shift&63)]&f == f {
 			break
 		}
 	}
@@ -225,7 +237,7 @@ func (s *starts) next(p []byte) bool {
 		if s.start = s.sample - off; s.start >= s.limit {
 			return false
 		}
-		if s.head = s.c.lookup(load(p[s.start:]) & s.c.keep); s.head != nil && s.head.hi > 0 {
+		if s.head = s.c.lookup(load(p[s.start:]) & s.c.keep); s.head != nil && s.head.hi > 0 && s.c.wide.follows(s.head, p[s.start:]) {
 			return true
 		}
 	}

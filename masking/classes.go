@@ -32,17 +32,22 @@ func newClasses(set patterns, divide func(lengths []int) []int) []class {
 	return classes
 }
 
+// worthwhile is the share of the time that one class is expected to take, below
+// which two are made of it.
+const worthwhile = 0.9
+
 // divide cuts ascending lengths into at most parts runs and returns their sizes:
 // so that a few short patterns do not make all be looked for at a short stride,
 // where that is expected to pay.
 func divide(lengths []int, parts int) []int {
-	best, cut := cost(lengths), len(lengths)
+	whole, cut := cost(lengths), len(lengths)
+	least := whole * worthwhile
 	for i := 1; i < len(lengths) && parts > 1; i++ {
 		if lengths[i] == lengths[i-1] {
 			continue
 		}
-		if c := cost(lengths[:i]) + cost(lengths[i:]); c < best {
-			best, cut = c, i
+		if c := cost(lengths[:i]) + cost(lengths[i:]); c < least {
+			least, cut = c, i
 		}
 	}
 	if cut == len(lengths) {

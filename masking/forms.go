@@ -59,38 +59,15 @@ func (f *formSet) add(form []byte) {
 // encoded adds all forms but the value itself and base64.
 func (f *formSet) encoded(v []byte) {
 	f.hex(v)
-	f.add(percentEncode(v, "", false, upperHex))
-	f.add(percentEncode(v, "", false, lowerHex))
-	valid := utf8.Valid(v)
-	if valid {
-		little, big := utf16Bytes(v)
-		f.add(little)
-		f.add(big)
+	f.percent(v)
+	if !utf8.Valid(v) {
+		return // not text: nobody writes it as such
 	}
-	if !slices.ContainsFunc(v, special) {
-		return // what follows changes nothing
-	}
-	for _, digits := range []string{upperHex, lowerHex} {
-		for _, keep := range percentKept {
-			f.add(percentEncode(v, keep, false, digits))
-		}
-		for _, keep := range formKept {
-			f.add(percentEncode(v, keep, true, digits))
-		}
-	}
-	for _, html := range htmlEscapers {
-		f.add([]byte(html.Replace(string(v))))
-	}
-	if valid {
-		for _, style := range jsonStyles {
-			f.add(style.escape(v))
-		}
-	}
-}
-
-// special says whether any of the escapers has its way with c.
-func special(c byte) bool {
-	return strings.IndexByte(letters+"-._", c) < 0
+	little, big := utf16Bytes(v)
+	f.add(little)
+	f.add(big)
+	f.html(v)
+	f.json(v)
 }
 
 func (f *formSet) hex(v []byte) {
@@ -109,65 +86,32 @@ func (f *formSet) base64(v []byte) {
 			digits := alphabet.AppendEncode(nil, text)
 			first := (before*8 + 5) / 6
 			ended := bytes.TrimRight(digits, "=")
-			f.add(digits[first : len(text)*8/6])
-			f.add(ended[first:])
-			f.add(digits[first:])
+			f.inText(digits[first : len(text)*8/6])
+			f.inText(ended[first:])
+			f.inText(digits[first:])
 		}
 	}
 }
 
-const (
-	letters    = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	unreserved = letters + "-._~" // RFC 3986 section 2.3
-
-	upperHex = "0123456789ABCDEF"
-	lowerHex = "0123456789abcdef"
-)
-
-// percentKept are the sets of characters that encoders leave alone, where they
-// do not escape all.
-var percentKept = []string{
-	unreserved,
-	unreserved + "!'()*",              // encodeURIComponent
-	unreserved + "!'()*;,/?:@&=+$#",   // encodeURI
-	unreserved + "!'()*;,/?:@&=+$#[]", // all that is reserved
-	unreserved + "!$&'()*+,;=:@",      // pchar: RFC 3986 section 3.3
-	unreserved + "$&+=:@",             // Go's url.PathEscape
-	unreserved + "/",                  // Python's quote
-}
-
-// formKept are those of application/x-www-form-urlencoded, where a space is +.
-var formKept = []string{
-	letters + "*-._", // WHATWG URL section 5.2
-	letters + "-._",  // PHP before 5.3, Python before 3.7
-	unreserved,       // Go, Python, PHP
-}
-
-func percentEncode(v []byte, keep string, plus bool, digits string) []byte {
-	out := make([]byte, 0, 3*len(v))
-	for _, c := range v {
-		switch {
-		case c == ' ' && plus:
-			out = append(out, '+')
-		case strings.IndexByte(keep, c) >= 0:
-			out = append(out, c)
-		default:
-			out = append(out, '%', digits[c>>4], digits[c&15])
+// inText adds digits of base64, as they are and as they stand in a JSON string,
+// HTML or a URL, where + / and = may be escaped.
+func (f *formSet) inText(digits []byte) {
+	f.add(digits)
+	if bytes.ContainsAny(digits, "+/=") {
+		for _, pairs := range base64Escapes {
+			f.add([]byte(pairs.Replace(string(digits))))
 		}
 	}
-	return out
 }
 
-// htmlEscapers are the combinations of how quotes are written; & < > have one
-// way. The last is Go's html/template.
-var htmlEscapers = func() (all []*strings.Replacer) {
-	for _, quote := range []string{`"`, "&#34;", "&quot;"} {
-		for _, apostrophe := range []string{"'", "&#39;", "&#x27;", "&#039;", "&apos;"} {
-			all = append(all, strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, quote, "'", apostrophe))
-		}
-	}
-	return append(all, strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;", "+", "&#43;"))
-}()
+// base64Escapes are those of common encoders.
+var base64Escapes = []*strings.Replacer{
+	strings.NewReplacer("/", `\/`),                          // PHP's JSON
+	strings.NewReplacer("=", `\u003d`),                      // Gson
+	strings.NewReplacer("+", `\u002B`),                      // .NET's JSON
+	strings.NewReplacer("+", "%2B", "/", "%2F", "=", "%3D"), // forms and queries
+	strings.NewReplacer("+", "%2b", "/", "%2f", "=", "%3d"),
+}
 
 func utf16Bytes(v []byte) (little, big []byte) {
 	for _, r := range string(v) {

@@ -1,6 +1,8 @@
 package masking
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -10,39 +12,73 @@ import (
 type jsonStyle struct {
 	extra  string // characters written as \uXXXX
 	slash  bool   // / as \/
-	lines  bool   // U+2028 and U+2029 as \uXXXX
 	ascii  bool   // all beyond ASCII as \uXXXX
+	all    bool   // everything as \uXXXX
 	digits string
 }
 
-// jsonStyles are the encoders' common ones: JSON.stringify and most others;
-// Go and Ruby on Rails (< > &, line separators); Python, Ruby and PHP (ASCII
-// only), PHP with \/; .NET (ASCII only, and quotes as \u0022).
-var jsonStyles = func() (all []jsonStyle) {
+// jsonExtras are the encoders' common ones.
+var jsonExtras = []string{
+	special,
+	"",                                   // JSON.stringify and most others
+	"<>",                                 // PHP, where asked for
+	"<>&\u2028\u2029",                    // Go, Ruby on Rails
+	"<>&'\"",                             // PHP, where asked for all
+	"<>&='\u2028\u2029",                  // Gson
+	"<>&'\"+`\x7f",                       // .NET
+	"<>&=-;'\"\\`\b\f\n\r\t\u2028\u2029", // Django's escapejs
+}
+
+// json adds the forms in a JSON string, and those in a JSON string within one.
+func (f *formSet) json(v []byte) {
+	minimal := jsonStyle{digits: lowerHex}
+	inner := minimal.escape(v)
+	for _, style := range jsonStyles(v) {
+		form := style.escape(v)
+		f.add(form)
+		f.add(jsonStyle{slash: style.slash, digits: lowerHex}.escape(form))
+		f.add(style.escape(inner))
+	}
 	for _, digits := range []string{lowerHex, upperHex} {
-		for _, extra := range []string{"", "<>&"} {
-			for _, slash := range []bool{false, true} {
-				for _, ascii := range []bool{false, true} {
-					all = append(all, jsonStyle{extra: extra, slash: slash, lines: extra != "" || ascii, ascii: ascii, digits: digits})
+		full := jsonStyle{all: true, digits: digits}.escape(v)
+		f.add(full)
+		f.add(minimal.escape(full))
+	}
+}
+
+// jsonStyles are those that differ for v.
+func jsonStyles(v []byte) (all []jsonStyle) {
+	own, ascii := others(v), []bool{false}
+	if slices.ContainsFunc(v, func(c byte) bool { return c >= 0x80 }) {
+		ascii = append(ascii, true)
+	}
+	for _, extra := range slices.Concat(jsonExtras, mixtures(within(own, special)), []string{own}) {
+		style := jsonStyle{extra: within(own, extra)}
+		for _, style.ascii = range ascii {
+			for _, style.digits = range []string{lowerHex, upperHex} {
+				style.slash = false
+				all = also(all, style)
+				if bytes.IndexByte(v, '/') >= 0 {
+					style.slash = true
+					all = also(all, style)
 				}
 			}
 		}
 	}
-	return append(all,
-		jsonStyle{extra: "<>&'\"+`\x7f", ascii: true, digits: upperHex},
-		jsonStyle{extra: "<>&'\"", slash: true, ascii: true, digits: upperHex})
-}()
+	return all
+}
 
 // escape returns v, valid UTF-8, as it stands between the quotes.
 func (j jsonStyle) escape(v []byte) []byte {
 	out := make([]byte, 0, len(v)+16)
 	for _, r := range string(v) {
+		if !j.all && strings.IndexRune(letters, r) >= 0 {
+			out = append(out, byte(r))
+			continue
+		}
 		short := strings.IndexRune("\"\\\b\f\n\r\t", r)
 		switch {
-		case r < 0x80 && strings.IndexByte(j.extra, byte(r)) >= 0,
-			r < ' ' && short < 0,
-			r >= 0x80 && j.ascii,
-			(r == 0x2028 || r == 0x2029) && j.lines:
+		case j.all || strings.ContainsRune(j.extra, r) || r < ' ' && short < 0 || r >= 0x80 && j.ascii:
 			for _, u := range utf16Units(r) {
 				out = append(out, '\\', 'u', j.digits[u>>12], j.digits[u>>8&15], j.digits[u>>4&15], j.digits[u&15])
 			}

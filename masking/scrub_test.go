@@ -1,20 +1,13 @@
 package masking
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
-	"html/template"
 	"math/rand/v2"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf16"
 )
 
 const testMask = "kz_masked_0123456789abcdef0123456789abcdef"
@@ -30,128 +23,6 @@ func newScrubber(t testing.TB, values ...string) *Scrubber {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// encoders are what servers use: other code than that under test.
-var encoders = map[string]func(v string) string{
-	"as it is": func(v string) string { return v },
-	"JSON by Go": func(v string) string {
-		b, _ := json.Marshal(v)
-		return string(b[1 : len(b)-1])
-	},
-	"JSON without HTML escapes": func(v string) string {
-		var b strings.Builder
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		_ = e.Encode(v)
-		return b.String()[1 : b.Len()-2]
-	},
-	"JSON with escaped slashes": func(v string) string { return strings.ReplaceAll(jsonMinimal(v), "/", `\/`) },
-	"JSON in ASCII":             func(v string) string { return jsonASCII(v, "%04x") },
-	"JSON in ASCII, upper case": func(v string) string { return jsonASCII(v, "%04X") },
-	"JSON by PHP":               func(v string) string { return strings.ReplaceAll(jsonASCII(v, "%04x"), "/", `\/`) },
-	"JSON by .NET": func(v string) string {
-		return strings.NewReplacer("<", `\u003C`, ">", `\u003E`, "&", `\u0026`, "'", `\u0027`, `\"`, `\u0022`, "+", `\u002B`, "`", `\u0060`).Replace(jsonASCII(v, "%04X"))
-	},
-	"base64":                 func(v string) string { return base64.StdEncoding.EncodeToString([]byte(v)) },
-	"base64 unpadded":        func(v string) string { return base64.RawStdEncoding.EncodeToString([]byte(v)) },
-	"base64url":              func(v string) string { return base64.URLEncoding.EncodeToString([]byte(v)) },
-	"base64url unpadded":     func(v string) string { return base64.RawURLEncoding.EncodeToString([]byte(v)) },
-	"hex":                    func(v string) string { return hex.EncodeToString([]byte(v)) },
-	"hex in upper case":      func(v string) string { return strings.ToUpper(hex.EncodeToString([]byte(v))) },
-	"percent by QueryEscape": url.QueryEscape,
-	"percent by PathEscape":  url.PathEscape,
-	"percent, lower case":    func(v string) string { return lowerPercent(url.PathEscape(v)) },
-	"percent, RFC 3986":      func(v string) string { return strings.ReplaceAll(url.QueryEscape(v), "+", "%20") },
-	"encodeURIComponent": func(v string) string {
-		return strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(url.QueryEscape(v))
-	},
-	"encodeURI": func(v string) string {
-		return strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*", "%3B", ";", "%2C", ",",
-			"%2F", "/", "%3F", "?", "%3A", ":", "%40", "@", "%26", "&", "%3D", "=", "%2B", "+", "%24", "$", "%23", "#").Replace(url.QueryEscape(v))
-	},
-	"form by WHATWG": func(v string) string {
-		return strings.NewReplacer("~", "%7E", "%2A", "*").Replace(url.QueryEscape(v))
-	},
-	"percent in full": func(v string) string {
-		var b strings.Builder
-		for _, c := range []byte(v) {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-		return b.String()
-	},
-	"percent in full, lower case": func(v string) string {
-		var b strings.Builder
-		for _, c := range []byte(v) {
-			fmt.Fprintf(&b, "%%%02x", c)
-		}
-		return b.String()
-	},
-	"HTML by Go":         html.EscapeString,
-	"HTML by a template": func(v string) string { return template.HTMLEscapeString(v) },
-	"HTML with names": func(v string) string {
-		return strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;").Replace(html.EscapeString(v))
-	},
-	"HTML, text only": func(v string) string { return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(v) },
-	"UTF-16LE": func(v string) string {
-		var b []byte
-		for _, u := range utf16.Encode([]rune(v)) {
-			b = append(b, byte(u), byte(u>>8))
-		}
-		return string(b)
-	},
-	"UTF-16BE": func(v string) string {
-		var b []byte
-		for _, u := range utf16.Encode([]rune(v)) {
-			b = append(b, byte(u>>8), byte(u))
-		}
-		return string(b)
-	},
-}
-
-func jsonMinimal(v string) string {
-	var b strings.Builder
-	for _, r := range v {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteString(`\` + string(r))
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r < ' ':
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func jsonASCII(v, format string) string {
-	var b strings.Builder
-	for _, r := range jsonMinimal(v) {
-		if r < 0x80 {
-			b.WriteRune(r)
-			continue
-		}
-		for _, u := range utf16.Encode([]rune{r}) {
-			fmt.Fprintf(&b, `\u`+format, u)
-		}
-	}
-	return b.String()
-}
-
-func lowerPercent(v string) string {
-	out := []byte(v)
-	for i := range out {
-		if i+2 < len(out) && out[i] == '%' {
-			copy(out[i+1:], bytes.ToLower(out[i+1:i+3]))
-		}
-	}
-	return string(out)
 }
 
 func TestScrubberFindsEveryForm(t *testing.T) {
