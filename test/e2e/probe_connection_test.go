@@ -55,7 +55,7 @@ func helloBehindConnect(host string) func(*testing.T, *entry) string {
 			t.Fatal(err)
 		}
 		defer raw.Close()
-		_ = raw.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = raw.SetDeadline(time.Now().Add(8 * time.Second))
 		config := e.trust(host, "http/1.1")
 		config.RootCAs.AppendCertsFromPEM(e.b.Origin.CAPEM()) // in a tunnel it is the origin that answers
 		conn := tls.Client(&oneSegment{Conn: raw, head: e.head(host + ":443")}, config)
