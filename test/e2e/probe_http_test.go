@@ -112,7 +112,7 @@ func keepAliveHeader(t *testing.T, e *entry) string {
 // earlyHead has the first event come some time after the head: enough for a slow machine to show them apart.
 func earlyHead(h2 bool) func(*testing.T, *entry) string {
 	return func(t *testing.T, e *entry) string {
-		const head, event, pause = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", "data: 1\n\n", 2*time.Second
+		const head, event, pause = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", "data: 1\n\n", 2 * time.Second
 		e.b.Origin.SetRaw("events", origin.Script{Answer: []byte(head + event), Split: len(head), Pause: pause, End: origin.EndClose})
 		resp, err := e.client(t, h2).Do(e.request(t, "GET", "https://api.test/events", nil))
 		if err != nil {
