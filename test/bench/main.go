@@ -86,6 +86,6 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := measure(l, o)
+	r, err := measure(l, o, allPeers(), allRows())
 	return errors.Join(err, r.report(os.Stdout, o))
 }

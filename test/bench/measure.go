@@ -66,6 +66,16 @@ func (r *results) add(row, unit, peer string, round int, value float64) {
 	s.Values[peer][round] = value
 }
 
+// empty says whether a cell has a rate or a time that is none.
+func (r *results) empty(row, peer string, round int) bool {
+	return slices.ContainsFunc(r.series, func(s *series) bool {
+		if s.Row != row || len(s.Values[peer]) == 0 || !slices.Contains([]string{perSecond, p50, p99, mbps, gbps}, s.Unit) {
+			return false
+		}
+		return !(s.Values[peer][round] > 0)
+	})
+}
+
 // running is a peer that is up.
 type running struct {
 	peer
@@ -74,16 +84,16 @@ type running struct {
 }
 
 func isPeer(name string) bool {
-	return slices.ContainsFunc(allPeers, func(p peer) bool { return p.name == name })
+	return slices.ContainsFunc(allPeers(), func(p peer) bool { return p.name == name })
 }
 
-// measure runs every row through every peer, in rounds: within a round the peers take turns at each row, and each round
-// begins with another of them.
-func measure(l *lab, o options) (*results, error) {
+// measure runs the rows that are wanted through the peers that are wanted, in rounds: within a round the peers take turns
+// at each row, and each round begins with another of them. There are results even when there is an error.
+func measure(l *lab, o options, peers []peer, rows []row) (*results, error) {
 	r := &results{rounds: o.rounds}
 	var up []running
 	var failures []error
-	for _, p := range allPeers {
+	for _, p := range peers {
 		if o.without[p.name] {
 			continue
 		}
@@ -99,7 +109,10 @@ func measure(l *lab, o options) (*results, error) {
 		up = append(up, running{p, route, proc})
 		r.peers = append(r.peers, p.name)
 	}
-	rows := slices.DeleteFunc(allRows(), func(row row) bool { return !o.only.MatchString(row.name) })
+	rows = slices.DeleteFunc(slices.Clone(rows), func(row row) bool { return !o.only.MatchString(row.name) })
+	if len(rows) == 0 || len(up) == 0 {
+		return r, errors.Join(append(failures, errors.New("there is nothing to measure"))...)
+	}
 	usage, err := startUsage(l)
 	if err != nil {
 		return r, err
@@ -115,7 +128,11 @@ func measure(l *lab, o options) (*results, error) {
 				c := &cell{options: o, lab: l, peer: u.peer, route: u.route, proc: u.proc, say: func(unit string, value float64) {
 					r.add(row.name, unit, u.name, round, value)
 				}}
-				if err := row.run(c); err != nil && r.failed(row.name, u.name) {
+				err := row.run(c)
+				if err == nil && r.empty(row.name, u.name, round) {
+					err = errors.New("nothing was measured")
+				}
+				if err != nil && r.failed(row.name, u.name) {
 					failures = append(failures, fmt.Errorf("%s through %s: %w", row.name, u.name, err))
 				}
 				if u.proc != nil && u.proc.audit != "" {

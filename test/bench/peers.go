@@ -26,16 +26,18 @@ type peer struct {
 }
 
 // allPeers are the ways to the origin, in the order of the table's columns.
-var allPeers = []peer{
-	{"direct", func(l *lab) (*load.Route, *process, error) {
-		roots, err := loadPool(l.path(origin.CAFile))
-		return &load.Route{Address: l.origin.addr, Roots: roots, Token: wire.Value, Upload: wire.UploadValue}, nil, err
-	}},
-	{"tunnel", func(l *lab) (*load.Route, *process, error) { return l.startPeer("tunnel", origin.CAFile) }},
-	{"relay", func(l *lab) (*load.Route, *process, error) { return l.startPeer("relay", origin.CAFile) }},
-	{"goproxy", func(l *lab) (*load.Route, *process, error) { return l.startPeer("goproxy", goproxyCA) }},
-	{"mitmproxy", startMitmproxy},
-	{"kz", startKZ},
+func allPeers() []peer {
+	return []peer{
+		{"direct", func(l *lab) (*load.Route, *process, error) {
+			roots, err := loadPool(l.path(origin.CAFile))
+			return &load.Route{Address: l.origin.addr, Roots: roots, Token: wire.Value, Upload: wire.UploadValue}, nil, err
+		}},
+		{"tunnel", func(l *lab) (*load.Route, *process, error) { return l.startPeer("tunnel", origin.CAFile) }},
+		{"relay", func(l *lab) (*load.Route, *process, error) { return l.startPeer("relay", origin.CAFile) }},
+		{"goproxy", func(l *lab) (*load.Route, *process, error) { return l.startPeer("goproxy", goproxyCA) }},
+		{"mitmproxy", startMitmproxy},
+		{"kz", startKZ},
+	}
 }
 
 // goproxyCA is the file in which goproxy's role puts its certificate.

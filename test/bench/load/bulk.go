@@ -63,6 +63,9 @@ func (r *Route) Down(protocol string, size int) (time.Duration, error) {
 			return err
 		}
 		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("the answer is %d", resp.StatusCode)
+		}
 		tail := make([]byte, 0, 2*len(want))
 		total := 0
 		for {
