@@ -18,7 +18,7 @@ var digestHeaders = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Di
 func presentDigests(h http.Header) []string {
 	var found []string
 	for _, name := range digestHeaders {
-		if v := h.Get(name); v != "" && v != "UNSIGNED-PAYLOAD" {
+		if v := h[name]; len(v) > 0 && v[0] != "" && v[0] != "UNSIGNED-PAYLOAD" {
 			found = append(found, name)
 		}
 	}
@@ -64,6 +64,9 @@ func (w *errorWatch) Read(p []byte) (int, error) {
 func bodyFormat(contentType []string) (fields.Format, string) {
 	if len(contentType) != 1 {
 		return 0, ""
+	}
+	if contentType[0] == "application/json" {
+		return fields.JSON, ""
 	}
 	media, params, err := mime.ParseMediaType(contentType[0])
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"kz/masking"
 	"kz/proxy/policy"
@@ -16,7 +17,7 @@ import (
 type values struct {
 	mu       sync.Mutex
 	known    []masking.Value
-	scrubber *scrubbers // nil: to be made anew
+	scrubber atomic.Pointer[scrubbers] // nil: to be made anew; written under mu
 }
 
 // scrubbers find the values of a session in an answer.
@@ -73,15 +74,18 @@ func (p *Proxy) Learn(name string, s resolver.Secret) error {
 		}
 	}
 	p.values.known = append(p.values.known, masking.Value{Name: name, Mask: p.opts.Table.Token(name), Bytes: raw})
-	p.values.scrubber = nil
+	p.values.scrubber.Store(nil)
 	return nil
 }
 
 // scrubbers are made when they are first needed after Learn.
 func (p *Proxy) scrubbers() *scrubbers {
+	if s := p.values.scrubber.Load(); s != nil {
+		return s
+	}
 	p.values.mu.Lock()
 	defer p.values.mu.Unlock()
-	if p.values.scrubber == nil {
+	if p.values.scrubber.Load() == nil {
 		folded := make([]masking.Value, len(p.values.known))
 		for i, v := range p.values.known {
 			v.Bytes = lowerASCII(v.Bytes)
@@ -93,9 +97,9 @@ func (p *Proxy) scrubbers() *scrubbers {
 			// Learn takes only what NewScrubber takes.
 			panic("proxy: making the scrubber: " + err.Error())
 		}
-		p.values.scrubber = &scrubbers{all, names}
+		p.values.scrubber.Store(&scrubbers{all, names})
 	}
-	return p.values.scrubber
+	return p.values.scrubber.Load()
 }
 
 // lowerASCII leaves the length as it is, which bytes.ToLower may not.

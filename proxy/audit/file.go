@@ -1,22 +1,21 @@
 package audit
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 )
 
 // File is a Sink of JSON lines.
 type File struct {
-	mu   sync.Mutex
 	f    *os.File
-	buf  bytes.Buffer
-	err  error
 	path string
+	err  atomic.Pointer[error] // the first failure; asked before each request, so not behind mu
+
+	mu sync.Mutex // one line at a time, also where the file system would mix them
 }
 
 // OpenFile opens path for appending, with mode 0600, and makes its directory (0700) when it is missing. A symbolic link
@@ -35,40 +34,49 @@ func OpenFile(path string) (*File, error) {
 // Path is where the stream is written.
 func (a *File) Path() string { return a.path }
 
+// lines are the buffers of Write.
+var lines = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxLine is the longest buffer that is kept.
+const maxLine = 16 << 10
+
 // Write appends one line with a single write. The first failure stays: see Err.
 func (a *File) Write(e Event) error {
+	if err := a.Err(); err != nil {
+		return err
+	}
+	room := lines.Get().(*[]byte)
+	line := appendLine((*room)[:0], &e)
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.err != nil {
-		return a.err
+	if err := a.Err(); err == nil {
+		if _, err := a.f.Write(line); err != nil {
+			a.fail(fmt.Errorf("writing the audit file: %w", err))
+		}
 	}
-	a.buf.Reset()
-	enc := json.NewEncoder(&a.buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(e); err != nil {
-		a.err = fmt.Errorf("encoding an audit event: %w", err)
-		return a.err
+	a.mu.Unlock()
+	if cap(line) <= maxLine {
+		*room = line
+		lines.Put(room)
 	}
-	if _, err := a.f.Write(a.buf.Bytes()); err != nil {
-		a.err = fmt.Errorf("writing the audit file: %w", err)
-	}
-	return a.err
+	return a.Err()
 }
+
+// fail notes the first failure.
+func (a *File) fail(err error) { a.err.CompareAndSwap(nil, &err) }
 
 // Err is the first failure of Write.
 func (a *File) Err() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.err
+	if err := a.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Close closes the file. Later writes fail.
 func (a *File) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.err == nil {
-		a.err = errors.New("audit: the stream is closed")
-	}
+	a.fail(errors.New("audit: the stream is closed"))
 	return a.f.Close()
 }
 

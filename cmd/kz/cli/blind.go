@@ -66,11 +66,12 @@ type blind struct {
 	proxy   *proxy.Proxy
 	audit   *audit.File
 	tally   *tally
+	room    []byte // see newHeapRoom
 }
 
 // newBlind makes the session of the chosen secrets. It fetches nothing yet.
 func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptions) (_ *blind, err error) {
-	s := &blind{identity: o.Identity, secrets: secrets}
+	s := &blind{identity: o.Identity, secrets: secrets, room: newHeapRoom()}
 	if s.identity == nil {
 		if s.identity, err = newIdentity(); err != nil {
 			return nil, fmt.Errorf("making the session: %w", err)

@@ -47,14 +47,13 @@ func (t *tally) count(e audit.Event) {
 	case e.Kind == audit.Refusal:
 		t.distrust[e.Host] = true
 	}
-	seen := map[string]bool{}
-	for _, s := range e.Swapped {
+	for i, s := range e.Swapped {
 		if t.swapped[s.Secret] == nil {
 			t.swapped[s.Secret] = map[string]int{}
 		}
-		if !seen[s.Secret] {
+		// Once for a request, also where the secret stood at several places.
+		if !slices.ContainsFunc(e.Swapped[:i], func(before audit.Swapped) bool { return before.Secret == s.Secret }) {
 			t.swapped[s.Secret][e.Host]++
-			seen[s.Secret] = true
 		}
 	}
 	for _, w := range e.Withheld {
