@@ -15,6 +15,8 @@ import (
 //	/status/N                     that status
 //	/bytes                        deterministic bytes, any number
 //	/sink                         takes a body and answers length and hash
+//	/duplex                       both at the same time
+//	/mine                         a secret that must be the client's own
 //	/range                        64 KiB that obey Range and If-None-Match
 //	/value                        a value in some encoding, framing and coding
 //	/headers /redirect /trailers /early-hints /grpc   a value in the head or the trailers
@@ -30,6 +32,8 @@ func (o *Origin) routes() http.Handler {
 		"/echo-auto":       echoAuto,
 		"/bytes":           o.inserts(sendBytes),
 		"/sink":            sink,
+		"/duplex":          duplex,
+		"/mine":            o.inserts(mine),
 		"/range":           o.inserts(sendRange),
 		"/value":           o.inserts(sendValue),
 		"/headers":         o.inserts(sendHeaders),
