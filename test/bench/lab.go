@@ -24,14 +24,18 @@ type lab struct {
 	started []*process
 }
 
-// newLab builds kz and starts the origin. The lab is to be closed even when there is an error.
-func newLab() (*lab, error) {
+// newLab builds kz, unless it is given one, and starts the origin. The lab is to be closed even when there is an error.
+func newLab(kz string) (*lab, error) {
 	dir, err := os.MkdirTemp("", "kz-bench-")
 	if err != nil {
 		return nil, err
 	}
 	l := &lab{dir: dir, kz: filepath.Join(dir, "kz")}
-	if out, err := exec.Command("go", "build", "-o", l.kz, "kz/cmd/kz").CombinedOutput(); err != nil {
+	if kz != "" {
+		if l.kz, err = filepath.Abs(kz); err != nil {
+			return l, err
+		}
+	} else if out, err := exec.Command("go", "build", "-o", l.kz, "kz/cmd/kz").CombinedOutput(); err != nil {
 		return l, fmt.Errorf("building kz: %w\n%s", err, out)
 	}
 	if err := origin.WriteCerts(dir); err != nil {

@@ -25,6 +25,7 @@ type options struct {
 	only     *regexp.Regexp
 	without  map[string]bool
 	json     string
+	kz       string // the program; "" is built
 	quick    bool
 	goals    bool
 }
@@ -48,6 +49,7 @@ func parse(args []string) (options, error) {
 		return nil
 	})
 	f.StringVar(&o.json, "json", "", "write every figure of every round to this `file`, too")
+	f.StringVar(&o.kz, "kz", "", "measure this `program` instead of one built from these sources")
 	f.BoolVar(&o.quick, "quick", false, "one short round, to see that every cell works; its figures say little")
 	f.BoolVar(&o.goals, "goals", false, "exit with 1 when a goal is not met")
 	if err := f.Parse(args); err != nil {
@@ -81,7 +83,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	l, err := newLab()
+	l, err := newLab(o.kz)
 	defer l.close()
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func (s startTimes) addedKZ() float64   { return s.blind - s.alone }
 // startup measures the wall time that kz run --blind adds to true, with one secret in a dotenv file, beside what a bare Go
 // program that starts true adds. It fails when kz adds more than startupLimit.
 func startup() error {
-	l, err := newLab()
+	l, err := newLab("")
 	defer l.close()
 	if err != nil {
 		return err
