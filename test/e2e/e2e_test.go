@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	bed.Main(m, map[string]func([]string) int{"@get": goGet, "@goproxy": runGoproxy})
+	bed.Main(m, map[string]func([]string) int{"@get": goGet, "@post": goPost, "@grpc": goGRPC, "@websocket": goWebSocket, "@goproxy": runGoproxy})
 }
 
 // goGet is a plain Go client: it gets the URL with API_KEY as its bearer token.
