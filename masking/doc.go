@@ -19,7 +19,7 @@
 // same bytes however it is cut into reads, and holds back only what may still
 // turn out to be the beginning of a match.
 //
-// Limits: other encodings than those in the documentation of [Scrubber],
+// Limits: other encodings than those in the documentation of [Scrubber], other
 // encodings of encodings, and wrapped base64 are not found. Where two values
 // overlap in the input, the rest of the second one stays.
 //

@@ -36,8 +36,11 @@ func (f *formSet) json(v []byte) {
 	for _, style := range jsonStyles(v) {
 		form := style.escape(v)
 		f.add(form)
-		f.add(jsonStyle{slash: style.slash, digits: lowerHex}.escape(form))
+		f.add(minimal.escape(form))
 		f.add(style.escape(inner))
+		if style.slash {
+			f.add(jsonStyle{slash: true, digits: lowerHex}.escape(form))
+		}
 	}
 	for _, digits := range []string{lowerHex, upperHex} {
 		full := jsonStyle{all: true, digits: digits}.escape(v)

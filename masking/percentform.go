@@ -42,7 +42,7 @@ var percentKept = []string{
 func (f *formSet) percent(v []byte) {
 	f.add(percentEncode(v, "", false, upperHex))
 	f.add(percentEncode(v, "", false, lowerHex))
-	own := others(v)
+	own := within(others(v), printable)
 	var kept []string
 	for _, keep := range percentKept {
 		kept = also(kept, within(own, keep))

@@ -45,16 +45,20 @@ const (
 // Scrubber finds the values of a session and puts their masks back. It finds a
 // value as it is and
 //
-//   - JSON-escaped, as the common encoders do
-//   - in base64, standard and URL alphabets, whatever stands before and after it
+//   - JSON-escaped, as common encoders do or in full, also in a JSON string that
+//     stands in another one
+//   - in base64, standard and URL alphabets, whatever stands before and after it,
+//     also where JSON or a form escapes + / and =
 //   - in hex, in lower or in upper case
 //   - percent-encoded, in full or where common encoders do, and form-encoded
-//   - HTML-escaped
+//   - HTML-escaped, by names and by numbers, as common encoders do or in full
 //   - in UTF-16, little-endian and big-endian
 //
-// with its line breaks as LF or CR LF, and one at its end left aside. Of the
-// digits of base64 that hold bits of both the value and a neighbour, one at each
-// side may remain.
+// with its line breaks as LF or CR LF, and one at its end left aside. Where a
+// value has at most three characters that encoders differ about, any set of them
+// may be escaped. What one encoder would not do is not found: the same character
+// in two ways, or digits in both cases. Of the digits of base64 that hold bits of
+// both the value and a neighbour, one at each side may remain.
 //
 // It never changes and is safe for concurrent use.
 type Scrubber struct {
@@ -148,14 +152,39 @@ func (s *Scrubber) String(v string, on func(name string)) string {
 // be the beginning of a value is lost, unless the error is io.EOF. The reader
 // implements io.WriterTo and is for one goroutine.
 func (s *Scrubber) Reader(r io.Reader, m Mode, on func(name string)) io.Reader {
-	return newReader(&stream{src: r, find: s.finding, drops: true, edit: func(id, n int) ([]byte, bool) {
-		one := s.scrubs[id]
-		if on != nil {
-			on(one.name)
-		}
-		if m == Fill {
-			return one.filler[:n], true
-		}
-		return one.mask, true
-	}})
+	e := &scrubbing{with: s, mode: m, on: on}
+	return newReader(&stream{src: r, find: s.finding, drops: true, edit: e.edit})
+}
+
+// Follow is as [Scrubber.Reader] with the latest of the scrubbers that current
+// returns. It is asked after each read of r; what was read, and what is kept
+// back of what was before, is searched with its answer. So a value that spans
+// the change is found by either.
+func Follow(r io.Reader, m Mode, current func() *Scrubber, on func(name string)) io.Reader {
+	e := &scrubbing{with: current(), current: current, mode: m, on: on}
+	return newReader(&stream{src: r, find: e.with.finding, drops: true, edit: e.edit, renew: e.renew})
+}
+
+// scrubbing is what a stream does with its hits.
+type scrubbing struct {
+	with    *Scrubber
+	current func() *Scrubber
+	mode    Mode
+	on      func(name string)
+}
+
+func (e *scrubbing) edit(id, n int) ([]byte, bool) {
+	one := e.with.scrubs[id]
+	if e.on != nil {
+		e.on(one.name)
+	}
+	if e.mode == Fill {
+		return one.filler[:n], true
+	}
+	return one.mask, true
+}
+
+func (e *scrubbing) renew() *Finder {
+	e.with = e.current()
+	return e.with.finding
 }

@@ -26,6 +26,8 @@ type stream struct {
 	find *Finder
 	// edit says what to put in the place of a hit of n bytes; with false it stays.
 	edit func(id, n int) ([]byte, bool)
+	// renew, if not nil, returns what find is from now on, for edit too.
+	renew func() *Finder
 	// drops loses what is held when src ends with an error: it may be the beginning
 	// of a value, cut on purpose, and what ends with an error is of no use anyway.
 	drops bool
@@ -206,6 +208,9 @@ func (s *stream) fill() {
 		s.fresh = s.buf[s.end : s.end+n]
 	}
 	s.end += n
+	if s.renew != nil {
+		s.find = s.renew()
+	}
 	s.settle()
 }
 

@@ -154,17 +154,18 @@ func (x *exchange) receiveEnd(resp *http.Response) {
 	} else if n > 0 {
 		x.abort(errCut)
 	}
-	scrubHeader(x.scrub, resp.Trailer, x.didScrub("trailer"))
+	scrubHeader(x.p.scrubbers(), resp.Trailer, x.didScrub("trailer"))
 }
 
 // hold sends a body that was read whole.
 func (x *exchange) hold(resp *http.Response, body []byte, close io.Closer) {
-	scrubbed := x.scrub.Bytes(body, x.didScrub("body"))
+	scrub := x.p.scrubbers() // more may be known than when the header came
+	scrubbed := scrub.Bytes(body, x.didScrub("body"))
 	if len(scrubbed) != len(body) || len(body) > 0 && &scrubbed[0] != &body[0] {
 		dropDigests(resp.Header)
 	}
 	x.w.length = int64(len(scrubbed))
-	scrubHeader(x.scrub, resp.Trailer, x.didScrub("trailer"))
+	scrubHeader(scrub, resp.Trailer, x.didScrub("trailer"))
 	held := &heldAnswer{Closer: close}
 	held.Reset(scrubbed)
 	resp.Body = held
