@@ -136,9 +136,6 @@ func TestAnswers(t *testing.T) {
 		script := curl + ` -w '\n%{url} is over\n'`
 		var urls []string
 		for _, form := range origin.Forms {
-			if form == "json-escaped" || form == "html-numeric" {
-				continue // every character as a number: a stated limit
-			}
 			for _, where := range []string{"/value?before=10&after=10", "/value?chunked=1&before=10&split=7", "/value?before=1100000", "/sse?count=1&split=1"} {
 				urls = append(urls, "https://api.test"+where+"&from=X-Key&form="+form)
 			}

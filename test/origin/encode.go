@@ -21,8 +21,8 @@ import (
 
 // Forms are the names that [Encode] knows.
 var Forms = []string{
-	"raw", "json", "json-escaped", "base64", "base64-1", "base64-2", "base64url", "base64url-1", "base64url-2",
-	"hex", "HEX", "percent", "percent-full", "form", "html", "html-numeric", "utf16le", "utf16be",
+	"raw", "json", "json-gson", "json-php", "json-json", "json-escaped", "base64", "base64-1", "base64-2", "base64url", "base64url-1", "base64url-2",
+	"hex", "HEX", "percent", "percent-full", "form", "html", "html-numeric", "html-hex", "utf16le", "utf16be",
 }
 
 // Encode writes v in one of the encodings that upstreams echo values in. The
@@ -34,8 +34,13 @@ func Encode(form string, v []byte) ([]byte, error) {
 	case "raw":
 		return v, nil
 	case "json":
-		b, err := json.Marshal(s)
-		return bytes.Trim(b, `"`), err
+		return []byte(quoted(s)), nil
+	case "json-gson":
+		return []byte(strings.NewReplacer("=", `\u003d`, "'", `\u0027`).Replace(quoted(s))), nil
+	case "json-php":
+		return []byte(strings.ReplaceAll(quoted(s), "/", `\/`)), nil
+	case "json-json":
+		return []byte(quoted(quoted(s))), nil
 	case "json-escaped":
 		var b bytes.Buffer
 		for _, c := range utf16.Encode([]rune(s)) {
@@ -68,10 +73,11 @@ func Encode(form string, v []byte) ([]byte, error) {
 		return []byte(url.QueryEscape(s)), nil
 	case "html":
 		return []byte(html.EscapeString(s)), nil
-	case "html-numeric":
+	case "html-numeric", "html-hex":
+		format := map[string]string{"html-numeric": "&#%d;", "html-hex": "&#x%X;"}[form]
 		var b bytes.Buffer
 		for _, c := range s {
-			fmt.Fprintf(&b, "&#%d;", c)
+			fmt.Fprintf(&b, format, c)
 		}
 		return b.Bytes(), nil
 	case "utf16le", "utf16be":
@@ -86,6 +92,15 @@ func Encode(form string, v []byte) ([]byte, error) {
 		return b, nil
 	}
 	return nil, fmt.Errorf("unknown form %q", form)
+}
+
+// quoted is s as it stands between the quotes of a JSON string by Go.
+func quoted(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // never, of a string
+	}
+	return string(b[1 : len(b)-1])
 }
 
 // flushWriter is a content coder that can send what it has.
