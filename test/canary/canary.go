@@ -93,6 +93,17 @@ func New(value string) *Canary {
 	quoted, _ := json.Marshal(value)
 	add("JSON", strings.Trim(string(quoted), `"`), false)
 	add("HTML", html.EscapeString(value), false)
+	var escaped, decimal, numbered strings.Builder
+	for _, r := range value {
+		fmt.Fprintf(&decimal, "&#%d;", r)
+		fmt.Fprintf(&numbered, "&#x%x;", r)
+		for _, u := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&escaped, `\u%04x`, u)
+		}
+	}
+	add("JSON in full", escaped.String(), true)
+	add("HTML in full", decimal.String(), false)
+	add("HTML in full, hex", numbered.String(), true)
 	little, big := utf16Bytes(value)
 	add("UTF-16LE", little, false)
 	add("UTF-16BE", big, false)

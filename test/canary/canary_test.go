@@ -24,6 +24,11 @@ func TestFind(t *testing.T) {
 		"percent-encoded": url.PathEscape(v), "form-encoded": url.QueryEscape(v), "a piece": "…" + v[10:24] + "…",
 		"the last bytes of another value": v[:3] + v[len(v)-12:], "JSON-quoted": fmt.Sprintf("%q", v),
 	}
+	for _, format := range []string{`\u%04X`, `\u%04x`, "&#%d;", "&#x%X;", "&#x%x;"} {
+		for _, r := range v {
+			cases["each character as "+format] += fmt.Sprintf(format, r)
+		}
+	}
 	for before := range 3 {
 		for after := range 3 {
 			s := strings.Repeat("a", before) + v + strings.Repeat("z", after)
