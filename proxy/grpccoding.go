@@ -11,11 +11,11 @@ import (
 	"kz/masking"
 )
 
-// maxFolded is the longest compressed message that is read: the longest that clients take by default, whatever its
-// coding (grpc-go's defaultClientMaxReceiveMessageSize, gRPC core's GRPC_DEFAULT_MAX_RECV_MESSAGE_LENGTH). maxUnfolded
-// is the longest that one may become.
+// maxFolded is the longest compressed message that is read: the 4 MiB that clients take by default (grpc-go's
+// defaultClientMaxReceiveMessageSize, gRPC core's GRPC_DEFAULT_MAX_RECV_MESSAGE_LENGTH) and what a coding may add to them.
+// maxUnfolded is the longest that one may become.
 const (
-	maxFolded   = 4 << 20
+	maxFolded   = 5 << 20
 	maxUnfolded = 64 << 20
 )
 

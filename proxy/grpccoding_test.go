@@ -89,7 +89,7 @@ func TestCompressedMessagesThatCannotBeRead(t *testing.T) {
 		"of no coding":                   {"gzip", envelope(1, "text")},
 		"that goes on":                   {"gzip", envelope(1, z+"x")},
 		"with a value as it is":          {"deflate", envelope(1, stored)},
-		"too long":                       {"gzip", envelope(1, noiseText(4<<20+1))},
+		"too long":                       {"gzip", envelope(1, noiseText(5<<20+1))},
 		"that becomes too long":          {"gzip", envelope(1, coded(t, "gzip", strings.Repeat("\x00", 64<<20+1)))},
 		"with a value, by way of a bomb": {"gzip, gzip", envelope(1, coded(t, "gzip", coded(t, "gzip", keyValue+strings.Repeat("\x00", 65<<20))))},
 	} {
