@@ -33,10 +33,12 @@ func trimNewline(v []byte) []byte {
 	return bytes.TrimSuffix(v, []byte("\n"))
 }
 
-// lineEnds returns v, and v with each line break as LF and as CR LF.
+// lineEnds returns v, and v with each line break as LF and as CR LF, where that
+// is something else.
 func lineEnds(v []byte) [][]byte {
 	lf := bytes.ReplaceAll(v, []byte("\r\n"), []byte("\n"))
-	return [][]byte{v, lf, bytes.ReplaceAll(lf, []byte("\n"), []byte("\r\n"))}
+	crlf := bytes.ReplaceAll(lf, []byte("\n"), []byte("\r\n"))
+	return slices.CompactFunc([][]byte{lf, v, crlf}, bytes.Equal)
 }
 
 // formSet is a list without duplicates and without what is too short.

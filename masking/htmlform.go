@@ -36,7 +36,7 @@ func (f *formSet) html(v []byte) {
 	if found == "" {
 		return
 	}
-	for _, set := range mixtures(found) {
+	for _, set := range mixtures(v) {
 		for _, number := range htmlNumbers {
 			f.htmlText(v, htmlNumberOf(set, number))
 		}

@@ -55,7 +55,7 @@ func jsonStyles(v []byte) (all []jsonStyle) {
 	if slices.ContainsFunc(v, func(c byte) bool { return c >= 0x80 }) {
 		ascii = append(ascii, true)
 	}
-	for _, extra := range slices.Concat(jsonExtras, mixtures(within(own, special)), []string{own}) {
+	for _, extra := range slices.Concat(jsonExtras, mixtures(v), []string{own}) {
 		style := jsonStyle{extra: within(own, extra)}
 		for _, style.ascii = range ascii {
 			for _, style.digits = range []string{lowerHex, upperHex} {

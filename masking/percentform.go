@@ -47,7 +47,7 @@ func (f *formSet) percent(v []byte) {
 	for _, keep := range percentKept {
 		kept = also(kept, within(own, keep))
 	}
-	for _, escaped := range mixtures(within(own, special)) {
+	for _, escaped := range mixtures(v) {
 		kept = also(kept, without(own, escaped))
 	}
 	for _, keep := range kept {
@@ -84,11 +84,12 @@ func others(v []byte) string {
 	return string(found)
 }
 
-// mixtures returns all sets of the characters: what encoders may escape, be they
-// known or not. Where the characters are many it returns none: then only known
-// encoders' sets are looked for.
-func mixtures(characters string) []string {
-	if len(characters) > 3 {
+// mixtures returns all sets of the characters that encoders of v differ about.
+// Where these are many, or v is long, it returns none: all those forms would be
+// too much, and only known encoders' sets are looked for.
+func mixtures(v []byte) []string {
+	characters := within(others(v), special)
+	if len(characters) > 3 || len(v) > 256 {
 		return nil
 	}
 	sets := []string{""}
