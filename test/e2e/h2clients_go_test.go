@@ -155,6 +155,7 @@ func goWebSocket(args []string) int {
 		return ends(err)
 	}
 	defer c.CloseNow()
+	c.SetReadLimit(1 << 20)
 	fmt.Printf("extensions: %q\n", resp.Header.Get("Sec-Websocket-Extensions"))
 	_, hello, err := c.Read(ctx)
 	if err != nil {

@@ -30,7 +30,7 @@ var bundleVariables = []string{
 var caVariables = []string{"NODE_EXTRA_CA_CERTS", "DENO_CERT"}
 
 // Variables that name the proxy, read in one case by some clients and in the other by others.
-var proxyVariables = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+var proxyVariables = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WS_PROXY", "WSS_PROXY"}
 
 // variables is the environment that makes a client go through the proxy and trust it.
 // keepProxy leaves out which way it goes.

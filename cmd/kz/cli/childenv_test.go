@@ -217,7 +217,7 @@ func TestProxyVariables(t *testing.T) {
 	t.Parallel()
 	parent := []string{"HTTPS_PROXY=http://corp", "https_proxy=http://corp", "NO_PROXY=evil.test", "no_proxy=*", "FTP_PROXY=http://corp", "NODE_USE_ENV_PROXY=0"}
 	env, _ := blindChild(t, nil, parent...)
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"} {
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "WS_PROXY", "ws_proxy", "WSS_PROXY", "wss_proxy"} {
 		if env[name] != testProxy {
 			t.Errorf("%s = %q", name, env[name])
 		}
