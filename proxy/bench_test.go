@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -96,5 +97,27 @@ func BenchmarkBulk(b *testing.B) {
 				_ = resp.Body.Close()
 			}
 		})
+	}
+}
+
+func BenchmarkUpload(b *testing.B) {
+	const size = 32 << 20
+	body := []byte(strings.Repeat("The quick brown fox jumps over the lazy dog. ", 1+size/45))[:size]
+	bd := newBed(b, answering(func(_ http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
+			b.Error(n, err)
+		}
+	}), keyPlaces("body:*"))
+	b.SetBytes(size)
+	for b.Loop() {
+		r, err := http.NewRequest("PUT", "https://api.test/", bytes.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		resp, err := bd.client.Do(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = resp.Body.Close()
 	}
 }

@@ -46,18 +46,45 @@ func (w *errorWatch) Read(p []byte) (int, error) {
 	if ref := w.b.refusal(); ref != nil {
 		return 0, ref
 	}
+	return n, w.refused(err)
+}
+
+// WriteTo implements io.WriterTo.
+func (w *errorWatch) WriteTo(dst io.Writer) (int64, error) {
+	n, err := io.Copy(&watchedWriter{dst, w.b}, w.r)
+	if ref := w.b.refusal(); ref != nil {
+		return n, ref
+	}
+	return n, w.refused(err)
+}
+
+// refused is err, or the refusal that it stands for.
+func (w *errorWatch) refused(err error) error {
 	if err == nil || err == io.EOF {
-		return n, err
+		return err
 	}
 	var ambiguous *fields.AmbiguousError
 	var unencodable *fields.UnencodableError
 	switch {
 	case errors.As(err, &ambiguous):
-		return 0, w.b.refuse(w.b.x.ambiguous(w.b.only(), "the body's field "+ambiguous.Field.String()+" occurs more than once"))
+		return w.b.refuse(w.b.x.ambiguous(w.b.only(), "the body's field "+ambiguous.Field.String()+" occurs more than once"))
 	case errors.As(err, &unencodable):
-		return 0, w.b.refuse(unfit("the body's field "+unencodable.Field.String()).about(w.b.only(), w.b.x.scope.Authority))
+		return w.b.refuse(unfit("the body's field "+unencodable.Field.String()).about(w.b.only(), w.b.x.scope.Authority))
 	}
-	return n, err
+	return err
+}
+
+// watchedWriter takes nothing more of a body once it is refused.
+type watchedWriter struct {
+	w io.Writer
+	b *requestBody
+}
+
+func (w *watchedWriter) Write(p []byte) (int, error) {
+	if ref := w.b.refusal(); ref != nil {
+		return 0, ref
+	}
+	return w.w.Write(p)
 }
 
 // bodyFormat is the format of a body that can be edited; 0 for any other.
@@ -119,6 +146,11 @@ func (s *sentBody) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	s.x.out.add(n)
 	return n, err
+}
+
+// WriteTo implements io.WriterTo, which saves a copy.
+func (s *sentBody) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(&countedWriter{w, &s.x.out}, s.r)
 }
 
 func (s *sentBody) Close() error { return s.src.Close() }

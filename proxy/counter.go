@@ -25,6 +25,18 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// countedWriter counts what is written through it.
+type countedWriter struct {
+	w io.Writer
+	c *counter
+}
+
+func (w *countedWriter) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	w.c.add(n)
+	return n, err
+}
+
 // jsonString is the inside of v as a JSON string.
 func jsonString(v string) []byte {
 	var b strings.Builder

@@ -106,7 +106,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		x.receiveEnd(resp)
 		return
 	}
-	src := &upstreamBody{x: x, resp: resp, r: resp.Body}
+	src := &upstreamBody{x: x, resp: resp, r: resp.Body, coded: len(names) > 0}
 	plain := io.Reader(src)
 	closers := io.Closer(resp.Body)
 	if len(names) > 0 {
@@ -204,16 +204,20 @@ func (r *resumed) Read(p []byte) (int, error) {
 
 // upstreamBody counts, and tells a body that was cut short from one that ended.
 type upstreamBody struct {
-	x    *exchange
-	resp *http.Response
-	r    io.Reader
+	x     *exchange
+	resp  *http.Response
+	r     io.Reader
+	coded bool
 }
 
 func (b *upstreamBody) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.x.in.add(n)
-	if err == io.EOF && b.resp.ProtoMajor == 1 && b.resp.ContentLength < 0 && len(b.resp.TransferEncoding) == 0 && wasCut(b.x.conn) {
-		return n, errCut
+	if err == io.EOF && b.resp.ProtoMajor == 1 && b.resp.ContentLength < 0 && len(b.resp.TransferEncoding) == 0 {
+		// Nothing is no coded body, unless the framing says so.
+		if wasCut(b.x.conn) || b.coded && b.x.in.load() == 0 {
+			return n, errCut
+		}
 	}
 	return n, err
 }

@@ -172,18 +172,6 @@ func (e *upgradeError) Error() string {
 }
 func (e *upgradeError) Unwrap() error { return e.err }
 
-// countedWriter counts what is written through it.
-type countedWriter struct {
-	w io.Writer
-	c *counter
-}
-
-func (w *countedWriter) Write(p []byte) (int, error) {
-	n, err := w.w.Write(p)
-	w.c.add(n)
-	return n, err
-}
-
 // closing is a close frame's payload (RFC 6455, section 5.5.1), behind room for its head.
 func closing(code uint16, reason string) []byte {
 	return append(binary.BigEndian.AppendUint16(make([]byte, maxFrameHeader, 64), code), reason...)

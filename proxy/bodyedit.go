@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"io"
+	"net/url"
+	"unicode/utf8"
+
+	"kz/masking/fields"
+	"kz/proxy/audit"
+	"kz/proxy/policy"
+)
+
+// pipeline decodes src, edits it and encodes it again; with scan it also notes the masks that stand in it.
+func (b *requestBody) pipeline(src io.Reader, scan bool) (io.ReadCloser, error) {
+	var close multiCloser
+	r := src
+	if len(b.coding) > 0 {
+		d := decode(r, b.coding)
+		close = append(close, d)
+		r = d
+	}
+	t, places := b.x.p.opts.Table, b.x.scope.Body
+	selects := b.format != 0 && places.Selects()
+	switch {
+	case !scan:
+	case places.Any && !selects: // anywhere sees every mask
+		b.counts = true
+	default:
+		r = t.Scan(r, b.found)
+	}
+	if selects {
+		var err error
+		r, err = fields.NewReader(r, fields.Options{Format: b.format, Boundary: b.boundary, Selector: b.x.scope.selector, Edit: b.editField, Marked: b.marked, OnLong: b.long})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if places.Any {
+		r = t.Reader(r, b.anywhere)
+	}
+	r = &errorWatch{r: r, b: b}
+	if len(b.coding) > 0 {
+		e := encode(r, b.coding)
+		close = append(close, e)
+		r = e
+	}
+	return &editedBody{r, close}, nil
+}
+
+// editedBody is a body with its swaps. It implements io.WriterTo.
+type editedBody struct {
+	io.Reader
+	io.Closer
+}
+
+// WriteTo implements io.WriterTo.
+func (e *editedBody) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, e.Reader) }
+
+// editField judges the masks of one selected field.
+func (b *requestBody) editField(f fields.Field, value []byte) ([]byte, bool, error) {
+	t := b.x.p.opts.Table
+	hit, ok := t.Next(value, 0)
+	if !ok {
+		return nil, false, nil
+	}
+	var out []byte
+	last := 0
+	for ; ok; hit, ok = t.Next(value, hit.End) {
+		d := b.x.scope.Judge(hit.Name, policy.Site{Kind: policy.InField, Name: f.Name, Pointer: f.Pointer, Top: f.Top,
+			Credential: fields.IsCredential(f.Name), Whole: hit.Start == 0 && hit.End == len(value)})
+		if d.Verdict != policy.Swap || d.Place.Kind == policy.BodyAny {
+			continue
+		}
+		v, ref := b.x.p.value(b.ctx, hit.Name, b.x.scope.Authority)
+		if ref != nil {
+			return nil, false, b.refuse(ref.about("", b.x.scope.Authority))
+		}
+		out = append(append(out, value[last:hit.Start]...), v...)
+		last = hit.End
+		b.swapped(hit.Name, d.Place)
+	}
+	if last == 0 {
+		return nil, false, nil
+	}
+	return append(out, value[last:]...), true, nil
+}
+
+// anywhere gives the value for a mask under body:*, encoded for the body's format.
+func (b *requestBody) anywhere(name string) ([]byte, bool) {
+	if b.counts {
+		b.found(name)
+	}
+	d := b.x.scope.Judge(name, policy.Site{Kind: policy.InBody})
+	if d.Verdict != policy.Swap || b.refusal() != nil {
+		return nil, false
+	}
+	v, ref := b.x.p.value(b.ctx, name, b.x.scope.Authority)
+	if ref != nil {
+		_ = b.refuse(ref.about("", b.x.scope.Authority))
+		return nil, false
+	}
+	if b.format == fields.JSON && !utf8.ValidString(v) {
+		_ = b.refuse(unfit("a JSON body: it is not UTF-8").about(name, b.x.scope.Authority))
+		return nil, false
+	}
+	b.swapped(name, d.Place)
+	switch b.format {
+	case fields.JSON:
+		return jsonString(v), true
+	case fields.Form:
+		return []byte(url.QueryEscape(v)), true
+	}
+	return []byte(v), true
+}
+
+func (b *requestBody) marked(value []byte) bool {
+	_, ok := b.x.p.opts.Table.Next(value, 0)
+	return ok
+}
+
+func (b *requestBody) found(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mark(name).seen++
+}
+
+func (b *requestBody) long(f fields.Field) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.notes = append(b.notes, audit.Withheld{Place: "body:" + f.Name, Reason: "the field is longer than 1 MiB, so it was not read"})
+}
+
+func (b *requestBody) swapped(name string, place policy.Place) {
+	b.mu.Lock()
+	m := b.mark(name)
+	m.swaps++
+	first := m.swaps == 1
+	b.mu.Unlock()
+	if first {
+		b.x.didSwap(name, place.String())
+	}
+}
