@@ -88,7 +88,11 @@ func startUsage(l *lab) (u usage, err error) {
 // foreign is the share of the machine that other programs have had since u, 0 to 1.
 func (u usage) foreign(l *lab) (float64, error) {
 	now, err := startUsage(l)
+	return u.share(now, runtime.NumCPU()), err
+}
+
+func (u usage) share(now usage, cores int) float64 {
 	others := (now.busy - u.busy) - (now.ours - u.ours)
-	whole := now.at.Sub(u.at) * time.Duration(runtime.NumCPU())
-	return min(1, max(0, float64(others)/float64(whole))), err
+	whole := now.at.Sub(u.at) * time.Duration(cores)
+	return min(1, max(0, float64(others)/float64(max(whole, 1))))
 }

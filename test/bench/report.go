@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"time"
 
 	"kz/test/bench/stat"
 )
@@ -33,7 +34,7 @@ func (r *results) report(w io.Writer, o options) error {
 		return err
 	}
 	if o.json != "" {
-		if err := r.write(o.json); err != nil {
+		if err := r.write(o.json, o.duration); err != nil {
 			return err
 		}
 	}
@@ -88,7 +89,7 @@ func (r *results) goals() (t *stat.Table, missed int) {
 }
 
 // write puts all figures into a file.
-func (r *results) write(path string) error {
+func (r *results) write(path string, cell time.Duration) error {
 	type figures struct {
 		Row    string                `json:"row"`
 		Unit   string                `json:"unit"`
@@ -102,11 +103,13 @@ func (r *results) write(path string) error {
 	}
 	var out struct {
 		Machine string    `json:"machine"`
+		Cell    string    `json:"cell"`    // how long each was measured
 		Foreign float64   `json:"foreign"` // the share of the machine that other programs had
 		Peers   []string  `json:"peers"`
 		Rows    []figures `json:"rows"`
 		Goals   []verdict `json:"goals"`
 	}
+	out.Cell = cell.String()
 	out.Machine, out.Foreign, out.Peers = machine(), r.foreign, r.peers
 	for _, s := range r.series {
 		f := figures{s.Row, s.Unit, map[string][]*float64{}}
