@@ -25,26 +25,30 @@ var (
 	errAcross   = errors.New("proxy: reading gRPC messages: a value stands across the border of a message")
 )
 
-// envelopeKind is what a sequence of messages, each behind an envelopeHead, is a body of, and "" for any other body.
-// gRPC-Web's text form is base64, which is none.
+// envelopeKind is the family of a Content-Type whose body is messages, each behind an envelopeHead, and "" for any other.
+// gRPC-Web's text form is "text": it is scrubbed as any other text, a mask in it takes a message's place.
 func envelopeKind(contentType []string) string {
 	if len(contentType) != 1 {
 		return ""
 	}
 	media, _, _ := strings.Cut(contentType[0], ";")
 	media = strings.ToLower(strings.TrimSpace(media))
-	for _, kind := range [...]string{"application/grpc", "application/grpc-web"} {
-		if rest, ok := strings.CutPrefix(media, kind); ok && (rest == "" || rest[0] == '+') {
-			return "grpc"
-		}
-	}
-	if strings.HasPrefix(media, "application/connect+") {
+	media, _, _ = strings.Cut(media, "+")
+	switch media {
+	case "application/grpc", "application/grpc-web":
+		return "grpc"
+	case "application/grpc-web-text":
+		return "text"
+	case "application/connect":
 		return "connect"
 	}
 	return ""
 }
 
-func enveloped(contentType []string) bool { return envelopeKind(contentType) != "" }
+func enveloped(contentType []string) bool {
+	kind := envelopeKind(contentType)
+	return kind == "grpc" || kind == "connect"
+}
 
 // envelopes scrubs a body of messages. A message keeps its length, for what is inside counts bytes too: a hit becomes a
 // filler that begins like the mask. Two parties choose where messages end, and one may be the program, by way of what it

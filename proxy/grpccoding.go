@@ -21,11 +21,15 @@ const (
 
 var errFolded = errors.New("proxy: reading gRPC messages: a compressed one is too long to be read")
 
-// messageCodings are the codings of the compressed messages in a body. ok is false when one of them is not known.
+// messageCodings are the codings of the compressed messages in a body. ok is false when one of them cannot be undone.
 func messageCodings(h http.Header) (names []string, ok bool) {
 	switch envelopeKind(h["Content-Type"]) {
 	case "grpc":
 		return codings(h["Grpc-Encoding"])
+	case "text":
+		// Messages in base64 are not decoded, so that one that is compressed is not read.
+		names, ok = codings(h["Grpc-Encoding"])
+		return nil, ok && len(names) == 0
 	case "connect":
 		return codings(h["Connect-Content-Encoding"])
 	}

@@ -106,15 +106,15 @@ func TestCompressedMessagesThatCannotBeRead(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"application/grpc", "application/connect+proto"} {
+	for kind, coding := range map[string]string{"application/grpc": "snappy", "application/connect+proto": "snappy", "application/grpc-web-text+proto": "gzip"} {
 		for swapped, want := range map[bool]int{true: http.StatusBadGateway, false: http.StatusOK} {
-			t.Run(fmt.Sprintf("in a coding that is not known, %s, swapped: %v", kind, swapped), func(t *testing.T) {
+			t.Run(fmt.Sprintf("in a coding that is not undone, %s, swapped: %v", kind, swapped), func(t *testing.T) {
 				t.Parallel()
 				body := envelope(1, "of a coding of its own")
 				b := newBed(t, answering(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Content-Type", kind)
-					w.Header().Set("Grpc-Encoding", "snappy")
-					w.Header().Set("Connect-Content-Encoding", "snappy")
+					w.Header().Set("Grpc-Encoding", coding)
+					w.Header().Set("Connect-Content-Encoding", coding)
 					_, _ = io.WriteString(w, body)
 				}))
 				r := b.request("POST", "https://api.test/", "x", "Content-Type: "+kind)
