@@ -8,13 +8,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 )
 
-// shared is what one test binary makes once: kz, and the directory it lies in.
-var shared struct {
+// shared and bare are what one test binary makes once: kz, and the directory it lies in. bare has no race detector.
+var shared, bare struct {
 	once sync.Once
 	dir  string
 	kz   string
@@ -37,8 +38,10 @@ func Main(m *testing.M, programs map[string]func(args []string) int) {
 		}
 	}
 	code := m.Run()
-	if shared.dir != "" {
-		_ = os.RemoveAll(shared.dir)
+	for _, dir := range []string{shared.dir, bare.dir} {
+		if dir != "" {
+			_ = os.RemoveAll(dir)
+		}
 	}
 	os.Exit(code)
 }
@@ -64,6 +67,21 @@ func KZ(t testing.TB) string {
 	return shared.kz
 }
 
+// WithoutRace has the Bed use a kz that is built without the race detector, which takes several times the memory.
+func (b *Bed) WithoutRace() {
+	b.t.Helper()
+	bare.once.Do(func() {
+		if bare.dir, bare.err = os.MkdirTemp("", "kz-bed-"); bare.err == nil {
+			bare.kz = filepath.Join(bare.dir, "kz")
+			bare.err = compile("-o", bare.kz)
+		}
+	})
+	if bare.err != nil {
+		b.t.Fatalf("building kz: %v", bare.err)
+	}
+	b.kz = bare.kz
+}
+
 func build() (path string, err error) {
 	if path = os.Getenv("KZ_TEST_KZ"); path != "" {
 		_, err = os.Stat(path)
@@ -73,16 +91,21 @@ func build() (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(shared.dir, "kz")
-	args := []string{"build", "-o", path}
+	args := []string{"-o", path}
 	if raceEnabled {
 		args = append(args, "-race")
 	}
-	cmd := exec.Command("go", append(args, "./cmd/kz")...)
+	return path, compile(args...)
+}
+
+// compile builds kz with these flags.
+func compile(flags ...string) error {
+	cmd := exec.Command("go", slices.Concat([]string{"build"}, flags, []string{"./cmd/kz"})...)
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.Join(err, fmt.Errorf("%s", out))
+		return errors.Join(err, fmt.Errorf("%s", out))
 	}
-	return path, nil
+	return nil
 }
 
 // Root is the top of the source tree.
