@@ -87,3 +87,25 @@ func FuzzEnvelopes(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkEnvelopes(b *testing.B) {
+	_, x := frameProxy(b)
+	for name, c := range map[string]struct {
+		text string
+		read int
+	}{"small, a read each": {"\x00" + strings.Repeat("x", 100), 105}, "empty, many a read": {"\x00", 16 << 10}, "1 MiB": {"\x00" + strings.Repeat("x", 1<<20), 16 << 10}} {
+		b.Run(name, func(b *testing.B) {
+			message := bytes.Repeat(envelopesOf(c.text), 1+c.read/(len(c.text)+4))
+			left := &counted{}
+			e := enveloping(x, &endless{b: message, n: c.read})
+			one := len(c.text) + envelopeHead - 1
+			b.SetBytes(int64(one))
+			b.ReportAllocs()
+			left.left = b.N * one
+			b.ResetTimer()
+			if _, err := e.WriteTo(left); err != io.ErrClosedPipe {
+				b.Fatal(err)
+			}
+		})
+	}
+}

@@ -162,19 +162,21 @@ func (s envelopeSink) Write(p []byte) (int, error) {
 
 // pass hands p on, once the heads in it are known to be as they came.
 func (e *envelopes) pass(p []byte) error {
+	heads := e.heads
 	for rest := p; len(rest) > 0; {
 		run, head, err := e.out.next(rest)
 		if err != nil {
 			return err
 		}
 		if head {
-			if string(rest[:run]) != string(e.heads[:run]) {
+			if string(rest[:run]) != string(heads[:run]) {
 				return errAcross
 			}
-			e.heads = e.heads[:copy(e.heads, e.heads[run:])]
+			heads = heads[run:]
 		}
 		rest = rest[run:]
 	}
+	e.heads = e.heads[:copy(e.heads, heads)]
 	if e.dst.n+int64(len(p)) == e.length && !e.out.border() {
 		return io.ErrUnexpectedEOF // with all that was announced the client would take it for whole
 	}
