@@ -6,11 +6,15 @@ import (
 )
 
 const (
-	chunk    = 32 << 10 // bytes of a pooled buffer
+	sip      = 4 << 10  // bytes of a pooled buffer to begin with
+	chunk    = 32 << 10 // of one for what fills the first
 	maxEmpty = 100      // reads in a row that give nothing, before io.ErrNoProgress
 )
 
-var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+var (
+	sips   = sync.Pool{New: func() any { return new([sip]byte) }}
+	chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+)
 
 // stream replaces what a finder finds, in what it reads from src. It gives the
 // same bytes however src cuts them, hands out whatever is decided before it asks
@@ -18,9 +22,10 @@ var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 // io.EOF included, is returned as it is, after all that came before it; but see
 // drops.
 //
-// Its buffers come from a pool and return there, wiped, at the end. It holds no
-// more than two of them, or, where a pattern is longer than half of one, a few
-// times the longest pattern.
+// Its buffers come from a pool and return there, wiped, at the end. While it waits
+// for src it holds one, a small one as long as no read has filled it; at most it
+// holds two, or, where a pattern is longer than half of one, a few times the
+// longest pattern.
 type stream struct {
 	src  io.Reader
 	find *Finder
@@ -35,6 +40,7 @@ type stream struct {
 	through bool
 
 	buf   []byte // input
+	full  bool   // the last read filled buf
 	pos   int    // what comes before is dealt with
 	safe  int    // matches that begin before are decided
 	end   int    // of the input
@@ -184,16 +190,12 @@ func (s *stream) settle() {
 
 // fill reads once from src, behind what was kept.
 func (s *stream) fill() {
-	if s.buf == nil {
-		s.buf = chunks.Get().(*[chunk]byte)[:]
-	}
+	recycle(s.out) // all of it has been handed out
+	s.out = nil
 	s.end = copy(s.buf, s.buf[s.pos:s.end])
 	s.pos = 0
-	if s.end > len(s.buf)/2 {
-		larger := make([]byte, 2*len(s.buf))
-		copy(larger, s.buf[:s.end])
-		recycle(s.buf)
-		s.buf = larger
+	if s.full && len(s.buf) < chunk || s.end > len(s.buf)/2 || s.buf == nil {
+		s.grow()
 	}
 	n := 0
 	for range maxEmpty {
@@ -208,6 +210,7 @@ func (s *stream) fill() {
 		s.fresh = s.buf[s.end : s.end+n]
 	}
 	s.end += n
+	s.full = s.end == len(s.buf)
 	if s.renew != nil {
 		s.find = s.renew()
 	}
@@ -222,9 +225,28 @@ func (s *stream) release() {
 	s.pos, s.safe, s.end = 0, 0, 0
 }
 
+// grow makes buf larger.
+func (s *stream) grow() {
+	var larger []byte
+	switch {
+	case s.buf == nil:
+		larger = sips.Get().(*[sip]byte)[:]
+	case len(s.buf) < chunk:
+		larger = chunks.Get().(*[chunk]byte)[:]
+	default:
+		larger = make([]byte, 2*len(s.buf))
+	}
+	copy(larger, s.buf[:s.end])
+	recycle(s.buf)
+	s.buf = larger
+}
+
 func recycle(b []byte) {
 	clear(b)
-	if len(b) == chunk {
+	switch len(b) {
+	case sip:
+		sips.Put((*[sip]byte)(b))
+	case chunk:
 		chunks.Put((*[chunk]byte)(b))
 	}
 }

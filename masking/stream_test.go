@@ -332,3 +332,27 @@ func TestStreamWipesItsBuffers(t *testing.T) {
 		t.Fatal("the buffers were not given back", err)
 	}
 }
+
+func TestAStreamOfSmallPiecesHoldsLittle(t *testing.T) {
+	t.Parallel()
+	held := 0
+	var s *stream
+	src := readerFunc(func(p []byte) (int, error) {
+		held = max(held, len(s.buf)+len(s.out))
+		return copy(p, "data: before secret-value after\n\n"), nil
+	})
+	s = &stream{src: src, find: NewFinder([][]byte{[]byte("secret-value")}), edit: func(int, int) ([]byte, bool) { return []byte("mask"), true }}
+	p := make([]byte, 512)
+	for range 1000 {
+		if _, err := s.Read(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held > sip {
+		t.Errorf("held %d bytes while it waited", held)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
