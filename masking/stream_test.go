@@ -352,7 +352,3 @@ func TestAStreamOfSmallPiecesHoldsLittle(t *testing.T) {
 		t.Errorf("held %d bytes while it waited", held)
 	}
 }
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
