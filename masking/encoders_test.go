@@ -89,6 +89,14 @@ var encoders = map[string]func(v string) string{
 			return string(r)
 		})
 	},
+	"JSON, all punctuation": func(v string) string {
+		return spell(v, func(r rune) string {
+			if strings.ContainsRune(`!"#$%&'()*+,/:;<=>?@[\]^{|}`+"`", r) {
+				return fmt.Sprintf(`\u%04x`, r)
+			}
+			return jsonMinimal(string(r))
+		})
+	},
 	"JSON, all but letters":      func(v string) string { return spell(v, allBut(`\u%04x`)) },
 	"JSON of JSON by Gson":       func(v string) string { return jsonGson(jsonGson(v)) },
 	"JSON by Gson of JSON":       func(v string) string { return jsonGson(jsonMinimal(v)) },
@@ -116,6 +124,15 @@ var encoders = map[string]func(v string) string{
 			"/", "&sol;", ":", "&colon;", ";", "&semi;", "=", "&equals;", "?", "&quest;", "@", "&commat;", "[", "&lbrack;", `\`, "&bsol;",
 			"]", "&rbrack;", "^", "&Hat;", "_", "&lowbar;", "`", "&grave;", "{", "&lbrace;", "|", "&vert;", "}", "&rbrace;",
 			"\t", "&Tab;", "\n", "&NewLine;").Replace(v)
+	},
+	"HTML by .NET": func(v string) string {
+		return spell(v, func(r rune) string {
+			switch {
+			case strings.ContainsRune("'+`", r) || r >= 0x80:
+				return fmt.Sprintf("&#x%X;", r)
+			}
+			return strings.ReplaceAll(html.EscapeString(string(r)), "&#34;", "&quot;")
+		})
 	},
 	"HTML by Mustache":   func(v string) string { return htmlMustache.Replace(v) },
 	"HTML by Handlebars": func(v string) string { return htmlHandlebars.Replace(v) },

@@ -240,6 +240,31 @@ func TestFinderIsLinearOnHostileInput(t *testing.T) {
 	}
 }
 
+// Escaped in full, a text is made of what patterns are made of. It must not cost
+// as if a pattern began everywhere: that would be a hundred times the usual.
+func TestFinderIsFastOnTextEscapedInFull(t *testing.T) {
+	t.Parallel()
+	text := string(jsonLike(32 << 10))
+	f := benchScrubber(t, randomValues(1000, 20, 60)).finding
+	least := func(input []byte) time.Duration {
+		best := time.Hour
+		for range 20 {
+			began := time.Now()
+			if _, _, _, ok := f.Next(input, 0); ok {
+				t.Fatal("found")
+			}
+			best = min(best, time.Since(began))
+		}
+		return best
+	}
+	usual := least([]byte(text))
+	for _, name := range []string{"JSON in full", "HTML in full", "percent in full"} {
+		if took := least([]byte(encoders[name](text))[:len(text)]); took > 40*usual {
+			t.Errorf("%s took %v, where %v is usual", name, took, usual)
+		}
+	}
+}
+
 func TestFinderAllocatesNothing(t *testing.T) {
 	texts := append(randomValues(300, 20, 90), []byte("shorter8"))
 	f := NewFinder(texts)
