@@ -66,6 +66,7 @@ func FuzzEnvelopes(f *testing.F) {
 	f.Add([]byte("\x00\xff\xff\xff\xff"+frameValue), 1)
 	f.Add([]byte("{}"), 1)
 	f.Add([]byte("\x00"+frameValue+strings.Repeat("x", 100)), 1)
+	f.Add([]byte("\x00\x00\x00\x00"+frameValue+strings.Repeat("\x00", int(frameValue[0])-len(frameValue)+1)), 500)
 	f.Add(append(envelopesOf("\x00"+frameValue[:6]), frameValue[6:]...), 7)
 	p, x := frameProxy(f)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,6 +23,9 @@ func stored(t *testing.T, h2 bool, header, body string) (got string, err error) 
 		w.Header().Set("Content-Type", "application/grpc")
 		name, v, _ := strings.Cut(header, ": ")
 		w.Header().Set(name, v)
+		if h2 {
+			w.(http.Flusher).Flush() // so that no length is announced
+		}
 		_, _ = io.WriteString(w, body)
 	}))
 	resp, err := b.newClient(h2).Do(b.request("POST", "https://api.test/", "x", "Content-Type: application/grpc"))
@@ -62,7 +66,14 @@ func TestNoBorderOfMessagesCutsAValue(t *testing.T) {
 	for n := 1; n < 5; n++ {
 		t.Run(fmt.Sprintf("a head of which it is the last %d bytes is none", n), func(t *testing.T) {
 			t.Parallel()
-			got, err := stored(t, true, "X: y", envelope(0, "m")+"\x00\x00\x00\x00\x00"[n:]+keyValue+pad)
+			stuffed := "\x00\x00\x00\x00\x00"[n:] + keyValue
+			whole := keyValue[n:] + pad // as long as that head says, where that is not too much
+			if length := int(binary.BigEndian.Uint32([]byte(stuffed)[1:])); length <= len(whole) {
+				stuffed += whole[len(keyValue)-n : length]
+			} else {
+				stuffed += pad
+			}
+			got, err := stored(t, true, "X: y", envelope(0, "m")+stuffed)
 			if err == nil || strings.Contains(got, keyValue[n:]) || overlap(got) >= masking.MinScrub {
 				t.Errorf("%v, and %d bytes came", err, len(got))
 			}

@@ -85,11 +85,12 @@ func TestCompressedMessagesThatCannotBeRead(t *testing.T) {
 	stored := string([]byte{0, 21, 0, ^byte(21), 0xff}) + keyValue // a deflate block, as it is
 	for name, c := range map[string]struct{ header, body string }{
 		"cut":                            {"gzip", envelope(1, z[:len(z)-9])},
+		"cut in its frame":               {"gzip", envelope(1, z)[:len(z)]},
 		"of another coding":              {"br", envelope(1, z)},
 		"of no coding":                   {"gzip", envelope(1, "text")},
 		"that goes on":                   {"gzip", envelope(1, z+"x")},
 		"with a value as it is":          {"deflate", envelope(1, stored)},
-		"too long":                       {"gzip", envelope(1, noiseText(5<<20+1))},
+		"too long":                       {"gzip", envelope(1, coded(t, "gzip", noiseText(5<<20+1)))},
 		"that becomes too long":          {"gzip", envelope(1, coded(t, "gzip", strings.Repeat("\x00", 64<<20+1)))},
 		"with a value, by way of a bomb": {"gzip, gzip", envelope(1, coded(t, "gzip", coded(t, "gzip", keyValue+strings.Repeat("\x00", 65<<20))))},
 	} {
