@@ -88,12 +88,12 @@ func sampling(m int) (q, stride int) {
 	return q, min(m-q+1, maxStride)
 }
 
-// filterWords is the size of the filter for n grams, a power of two: 32 to 64
+// filterWords is the size of the filter for n grams, a power of two: 64 to 128
 // bits a gram while that fits into 512 KiB, which the second-level cache holds,
 // else at least 8.
 func filterWords(n int) int {
 	atMost := max(1<<16, 1<<bits.Len(uint(n/8)))
-	return min(max(1<<bits.Len(uint(n/2)), 64), atMost)
+	return min(max(1<<bits.Len(uint(n)), 64), atMost)
 }
 
 // twoBits are the pairs of bits that stand for a gram in its word. Looking them
