@@ -2,6 +2,7 @@ package masking
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -34,15 +35,19 @@ func newPatterns(texts [][]byte) patterns {
 		own = append(own, t...)
 		set = append(set, pattern{text: own[len(own)-len(t) : len(own) : len(own)], id: int32(id)})
 	}
-	slices.SortStableFunc(set, func(a, b pattern) int { return bytes.Compare(a.text, b.text) })
+	slices.SortFunc(set, func(a, b pattern) int { return cmp.Or(bytes.Compare(a.text, b.text), cmp.Compare(a.id, b.id)) })
 	set = slices.CompactFunc(set, func(a, b pattern) bool { return bytes.Equal(a.text, b.text) })
+	var z []int32
 	for i := range set {
 		up := int32(i) - 1
 		for up >= 0 && !bytes.HasPrefix(set[i].text, set[up].text) {
 			up = set[up].prefix
 		}
 		set[i].prefix = up
-		set[i].z = recurrence(set[i].text)
+		z = recurrence(set[i].text, z)
+		if len(z) > 0 && slices.Max(z) > shortRecurrence {
+			set[i].z = slices.Clone(z)
+		}
 	}
 	return set
 }
@@ -50,14 +55,13 @@ func newPatterns(texts [][]byte) patterns {
 // shortRecurrence is how many bytes may be compared again and again.
 const shortRecurrence = 64
 
-// recurrence returns the Z array of text (see pattern.z), or nil if nothing long
-// recurs in it: so with all but made-up secrets.
-func recurrence(text []byte) []int32 {
+// recurrence returns the Z array of text (see pattern.z), in the room of z, or an
+// empty one if nothing long can recur in it. Nothing does but in made-up secrets.
+func recurrence(text []byte, z []int32) []int32 {
 	if len(text) <= shortRecurrence {
-		return nil
+		return z[:0]
 	}
-	z := make([]int32, len(text))
-	most := 0
+	z = append(z[:0], make([]int32, len(text))...)
 	for i, start, end := 1, 0, 0; i < len(text); i++ {
 		n := 0
 		if i < end {
@@ -68,10 +72,6 @@ func recurrence(text []byte) []int32 {
 			start, end = i, i+n
 		}
 		z[i] = int32(n)
-		most = max(most, n)
-	}
-	if most <= shortRecurrence {
-		return nil
 	}
 	return z
 }
