@@ -39,6 +39,7 @@ type exchange struct {
 	out      counter
 	in       counter
 	conn     net.Conn // the upstream's
+	unwatch  func()   // set while the client is watched
 	http11   bool     // the client understands informational answers
 
 	mu       sync.Mutex // guards what follows: early hints and a body that is still being sent run beside the handler
@@ -138,6 +139,9 @@ func (x *exchange) refuse(w http.ResponseWriter, ref *refusal) {
 // finish records the exchange. It is deferred, so that an abort is recorded too.
 func (x *exchange) finish() {
 	defer x.p.unrecorded.Add(-1)
+	if x.unwatch != nil {
+		x.unwatch()
+	}
 	x.mu.Lock()
 	x.ended = true
 	e := x.event
@@ -259,7 +263,7 @@ func (x *exchange) failure(ctx *goproxy.ProxyCtx) *refusal {
 			return ref
 		}
 	}
-	if ctx.Req.Context().Err() != nil {
+	if ctx.Req.Context().Err() != nil || errors.Is(ctx.Error, context.Canceled) {
 		x.abort(context.Canceled)
 		panic(http.ErrAbortHandler)
 	}
@@ -325,6 +329,13 @@ func (x *exchange) send(r *http.Request) (*http.Response, error) {
 	tr := x.p.transports.h1
 	if x.w.proto == 2 {
 		tr = x.p.transports.h2
+	}
+	if x.w.proto == 1 && x.body != nil && x.body.original == nil {
+		// While the upstream takes nothing of this body, net/http does not hear that the client has gone.
+		ctx, cancel := context.WithCancel(r.Context())
+		stop := x.p.departures.watch(clientOf(ctx), true, cancel)
+		x.unwatch = func() { stop(); cancel() }
+		r = r.WithContext(ctx)
 	}
 	x.w.awaiting(true)
 	resp, err := tr.RoundTrip(r)

@@ -26,11 +26,11 @@ type interceptConn struct {
 
 type tunnelKey struct{}
 
-// withTunnel puts the scope of a connection into the context of its requests.
+// withTunnel puts an intercepted connection into the context of its requests.
 func withTunnel(ctx context.Context, c net.Conn) context.Context {
 	if tc, ok := c.(*tls.Conn); ok {
 		if ic, ok := tc.NetConn().(*interceptConn); ok {
-			return context.WithValue(ctx, tunnelKey{}, ic.scope)
+			return context.WithValue(ctx, tunnelKey{}, ic)
 		}
 	}
 	return ctx
@@ -151,11 +151,11 @@ func (h *handover) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0,
 
 // serveInner is one request inside an intercepted tunnel.
 func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
-	scope, ok := r.Context().Value(tunnelKey{}).(*destination)
+	ic, ok := r.Context().Value(tunnelKey{}).(*interceptConn)
 	if !ok {
 		panic(http.ErrAbortHandler)
 	}
-	a := scope.Authority
+	a := ic.scope.Authority
 	x := newExchange(p)
 	defer x.finish()
 	x.begin(r, a)
@@ -178,7 +178,7 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		x.refuse(w, ref)
 		return
 	}
-	x.serve(w, r, scope)
+	x.serve(w, r, ic.scope)
 }
 
 // sameAuthority reports whether everything in r that names a host names a.

@@ -56,6 +56,7 @@ type Proxy struct {
 	values     values
 	tunnels    tunnels
 	clients    presence
+	departures departures
 	requests   atomic.Uint64
 	unrecorded atomic.Int64 // requests and tunnels that were begun and are not in the audit yet
 	own        sync.Map     // netip.AddrPort of this proxy's listeners
@@ -86,6 +87,8 @@ func New(o Options) (*Proxy, error) {
 		roots: sync.OnceValues(o.Roots), sessions: tls.NewLRUClientSessionCache(1024),
 	}
 	p.transports = newTransports(p.dialer)
+	p.departures.every = departedEvery
+	p.tunnels.departures = &p.departures
 	p.clients = presence{after: keptAlone, alone: p.transports.close}
 	p.goproxy = p.newGoproxy()
 	p.intercepts = newHandover()

@@ -70,11 +70,16 @@ func closeWrite(c net.Conn) error {
 
 // tunnels knows the open ones, to end them.
 type tunnels struct {
+	departures *departures
+
 	mu   sync.Mutex
 	open map[net.Conn]net.Conn
 }
 
+// add notes a tunnel, and ends it when one of its ends has gone altogether.
 func (t *tunnels) add(client, upstream net.Conn) (done func()) {
+	end := func() { _, _ = client.Close(), upstream.Close() }
+	first, second := t.departures.watch(client, false, end), t.departures.watch(upstream, false, end)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil {
@@ -82,6 +87,8 @@ func (t *tunnels) add(client, upstream net.Conn) (done func()) {
 	}
 	t.open[client] = upstream
 	return func() {
+		first()
+		second()
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		delete(t.open, client)

@@ -1,0 +1,13 @@
+package proxy
+
+import "time"
+
+// LookFor sets how often departures are looked for.
+func (p *Proxy) LookFor(every time.Duration) { p.departures.every = every }
+
+// KeepAlone sets how long idle connections to upstreams are kept once no client is left.
+func (p *Proxy) KeepAlone(d time.Duration) {
+	p.clients.mu.Lock()
+	defer p.clients.mu.Unlock()
+	p.clients.after = d
+}
