@@ -9,6 +9,10 @@ import (
 	"unicode/utf8"
 )
 
+// long is the length of a value, in bytes, above which fewer forms are looked
+// for, or they would take much memory: those of the best known encoders.
+const long = 256
+
 // forms returns the byte strings to look for because of one value: the value
 // and its encodings, each once. None is shorter than the value without its last
 // newline, and none than MinScrub, for a value that is not.

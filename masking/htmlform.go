@@ -61,15 +61,19 @@ func (f *formSet) htmlCommon(v []byte, found string) {
 		return all
 	}
 	var sets []string
+	numbers, greater := htmlNumbers, ways(">", "&gt;", ">")
 	for _, set := range htmlOthers {
 		sets = also(sets, within(found, set))
 	}
-	for _, more := range ways(">", "&gt;", ">") {
+	if len(v) > long {
+		numbers, greater, sets = numbers[:1], greater[:1], sets[:min(2, len(sets))] // Go's
+	}
+	for _, more := range greater {
 		for _, quote := range ways(`"`, "&quot;", "&#34;", "&#x22;", `"`) {
 			for _, apostrophe := range ways("'", "&#39;", "&#x27;", "&#039;", "&apos;", "'") {
 				markup := []string{"&", "&amp;", "<", "&lt;", ">", more, `"`, quote, "'", apostrophe}
 				for _, set := range sets {
-					for _, number := range htmlNumbers {
+					for _, number := range numbers {
 						f.htmlText(v, slices.Concat(markup, htmlNumberOf(set, number)))
 					}
 				}

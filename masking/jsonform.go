@@ -37,6 +37,9 @@ func (f *formSet) json(v []byte) {
 		form := style.escape(v)
 		f.add(form)
 		f.add(minimal.escape(form))
+		if len(v) > long {
+			continue
+		}
 		f.add(style.escape(inner))
 		if style.slash {
 			f.add(jsonStyle{slash: true, digits: lowerHex}.escape(form))
@@ -55,7 +58,11 @@ func jsonStyles(v []byte) (all []jsonStyle) {
 	if slices.ContainsFunc(v, func(c byte) bool { return c >= 0x80 }) {
 		ascii = append(ascii, true)
 	}
-	for _, extra := range slices.Concat(jsonExtras, mixtures(v), []string{own}) {
+	extras := slices.Concat(jsonExtras, mixtures(v), []string{own})
+	if len(v) > long {
+		extras = jsonExtras
+	}
+	for _, extra := range extras {
 		style := jsonStyle{extra: within(own, extra)}
 		for _, style.ascii = range ascii {
 			for _, style.digits = range []string{lowerHex, upperHex} {

@@ -89,7 +89,7 @@ func others(v []byte) string {
 // too much, and only known encoders' sets are looked for.
 func mixtures(v []byte) []string {
 	characters := within(others(v), special)
-	if len(characters) > 3 || len(v) > 256 {
+	if len(characters) > 3 || len(v) > long {
 		return nil
 	}
 	sets := []string{""}

@@ -55,8 +55,8 @@ const (
 //   - in UTF-16, little-endian and big-endian
 //
 // with its line breaks as LF or CR LF, and one at its end left aside. Where a
-// value of at most 256 bytes has at most three characters that encoders differ
-// about, any set of them may be escaped. What one encoder would not do is not found: the same character
+// value has at most three characters that encoders differ about, any set of them
+// may be escaped. Of a value over 256 bytes fewer forms are looked for. What one encoder would not do is not found: the same character
 // in two ways, or digits in both cases. Of the digits of base64 that hold bits of
 // both the value and a neighbour, one at each side may remain.
 //

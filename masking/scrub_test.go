@@ -55,6 +55,23 @@ func TestScrubberFindsEveryForm(t *testing.T) {
 	}
 }
 
+func TestScrubberFindsTheBestKnownFormsOfALongValue(t *testing.T) {
+	t.Parallel()
+	value := strings.Repeat("`/=+` <\"and'> & more\n", 20) + "end"
+	s := newScrubber(t, value)
+	var missed []string
+	for name, encode := range encoders {
+		if got := s.String(encode(value), nil); got != testMask {
+			missed = append(missed, name)
+		}
+	}
+	slices.Sort(missed)
+	if want := []string{"HTML by .NET", "HTML by Handlebars", "HTML by Mustache", "HTML by OWASP", "JSON by Gson of JSON",
+		"JSON of JSON by PHP", "JSON, all but letters"}; !slices.Equal(missed, want) {
+		t.Errorf("not found: %q, want %q", missed, want)
+	}
+}
+
 func TestScrubberFindsBase64WhateverIsAround(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 1))
