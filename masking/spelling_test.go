@@ -34,7 +34,7 @@ func spellings(r *rand.Rand, v string) map[string]spelling {
 	toJSON := func(v string) string {
 		return spell(v, func(c rune) string {
 			switch {
-			case chosen(c):
+			case chosen(c) || c < ' ' && !strings.ContainsRune("\b\f\n\r\t", c):
 				return fmt.Sprintf(`\u`+digits, c)
 			case c == '/' && slash:
 				return `\/`
@@ -97,8 +97,9 @@ func few(v string) bool {
 }
 
 // checkSpelling holds that the text, where decoding finds the value, is scrubbed
-// so that it does not, that JSON stays JSON, and that reads and modes agree.
-func checkSpelling(t *testing.T, kind, v, text string, s *Scrubber, read func(string) (string, error), cuts []int) {
+// so that it does not, and that reads and modes agree; and that it can still be
+// decoded, if nothing is around the value that a hit may begin or end in.
+func checkSpelling(t *testing.T, kind, v, text string, alone bool, s *Scrubber, read func(string) (string, error), cuts []int) {
 	t.Helper()
 	hits := 0
 	got := s.String(text, func(string) { hits++ })
@@ -113,7 +114,7 @@ func checkSpelling(t *testing.T, kind, v, text string, s *Scrubber, read func(st
 			continue
 		}
 		after, err := read(string(out))
-		if hits == 0 || err != nil || strings.Contains(after, v) {
+		if hits == 0 || err != nil && alone || strings.Contains(after, v) {
 			t.Fatalf("%s of %q: %q became %q, %d hits, %v", kind, v, text, out, hits, err)
 		}
 	}
@@ -140,7 +141,7 @@ func TestScrubberFindsWhateverSetIsEscaped(t *testing.T) {
 			if text := sp.write(v); s.String("{"+text+"}", nil) != "{"+testMask+"}" {
 				t.Errorf("%s of %q: %q is not found", kind, v, text)
 			} else {
-				checkSpelling(t, kind, v, "a"+text+"b"+text[:len(text)/2], s, sp.read, []int{1 + r.IntN(9), 1 + r.IntN(30)})
+				checkSpelling(t, kind, v, "a"+text+"b", true, s, sp.read, []int{1 + r.IntN(9), 1 + r.IntN(30)})
 			}
 		}
 	}
@@ -154,7 +155,8 @@ func FuzzScrubberAgainstDecoding(f *testing.F) {
 	f.Add("amp&amp;&#61;lt", uint64(5), "&#", []byte{5})
 	f.Add("line\r\nbreaks\nin it é日😀", uint64(6), "é", []byte{1})
 	f.Fuzz(func(t *testing.T, v string, seed uint64, around string, sizes []byte) {
-		v = string(trimNewline([]byte(v)))
+		// Go's templates lose a NUL: there is no way back.
+		v = strings.ReplaceAll(string(trimNewline([]byte(v))), "\x00", "0")
 		if len(v) < MinScrub || len(v) > 100 || len(around) > 100 || !utf8.ValidString(v) || !utf8.ValidString(around) {
 			return
 		}
@@ -176,7 +178,8 @@ func FuzzScrubberAgainstDecoding(f *testing.F) {
 			if _, ok := s.Find([]byte(text)); !ok {
 				t.Fatalf("%s of %q: %q is not found", kind, v, text)
 			}
-			checkSpelling(t, kind, v, sp.write(around)+text+text[:len(text)/2]+sp.write(around), s, sp.read, cuts)
+			checkSpelling(t, kind, v, text, true, s, sp.read, cuts)
+			checkSpelling(t, kind, v, sp.write(around)+text+text[:len(text)/2]+sp.write(around), false, s, sp.read, cuts)
 		}
 	})
 }
