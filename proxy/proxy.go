@@ -206,6 +206,9 @@ func (p *Proxy) Close() error {
 	return err
 }
 
+// Begun is how many requests and tunnels there have been. It only grows.
+func (p *Proxy) Begun() uint64 { return p.requests.Load() }
+
 // nextRequest is the id of one request: the session's first characters and a number.
 func (p *Proxy) nextRequest() string {
 	var room [32]byte

@@ -11,8 +11,8 @@ import (
 
 // What is open while memory is looked at; a tenth of it in a quick run.
 const (
-	idleConns   = 500
-	openStreams = 200
+	idleConns   = 2000
+	openStreams = 1000
 	perConn     = 20 // streams on one h2 connection
 )
 
@@ -97,12 +97,18 @@ func (c *cell) memory(unit string, n int, open func(*load.Route) (stop func(), e
 	return err
 }
 
-// settled is the resident memory of a process in bytes, once it has stayed much the same for a quarter of a second.
+// calm is how long a process is left alone before its memory is looked at: the garbage of what it has just done is not what
+// it holds, where it gives it back.
+const calm = 3 * time.Second
+
+// settled is the resident memory of a process in bytes, after calm and once it has stayed much the same for a quarter of a second.
 func (c *cell) settled(p *process) (float64, error) {
 	const slack = 128 << 10
 	pause := 50 * time.Millisecond
 	if c.quick {
 		pause /= 5
+	} else {
+		time.Sleep(calm)
 	}
 	last, same := 0.0, 0
 	for range 100 {

@@ -12,7 +12,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"kz/ca"
@@ -67,6 +69,7 @@ type blind struct {
 	audit   *audit.File
 	tally   *tally
 	room    []byte // see newHeapRoom
+	stop    func() // ends giveBack
 }
 
 // newBlind makes the session of the chosen secrets. It fetches nothing yet.
@@ -121,6 +124,9 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 		_ = s.audit.Close()
 		return nil, err
 	}
+	stopped := make(chan struct{})
+	s.stop = sync.OnceFunc(func() { close(stopped) })
+	go giveBack(s.proxy.Begun, debug.FreeOSMemory, stopped)
 	return s, nil
 }
 
@@ -208,6 +214,7 @@ const settleTime = time.Second
 
 // close ends the session at once.
 func (s *blind) close() {
+	s.stop()
 	_ = s.proxy.Close()
 	_ = s.audit.Close()
 }

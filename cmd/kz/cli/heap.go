@@ -1,5 +1,7 @@
 package cli
 
+import "time"
+
 // heapRoom is how much garbage a session may gather, in bytes, beyond what Go's collector allows by itself. kz lives in
 // a few megabytes, so that without it the collector ran every few hundred requests, for a third of the CPU. A fixed room
 // costs the same however many connections are open; a larger GOGC would multiply what they hold.
@@ -8,3 +10,29 @@ const heapRoom = 16 << 20
 // newHeapRoom makes the collector wait longer for as long as the result is held. Nothing is ever written to it, so that
 // it takes address space and no memory.
 func newHeapRoom() []byte { return make([]byte, heapRoom) }
+
+// quiet is how long nothing must have begun before the garbage is given back to the system: long enough that a busy
+// agent's pauses do not cause it.
+const quiet = time.Second
+
+// giveBack runs until stop is closed. Whenever nothing has begun for a while, after something had, it calls release once.
+// begun counts what has begun.
+func giveBack(begun func() uint64, release func(), stop <-chan struct{}) {
+	tick := time.NewTicker(quiet)
+	defer tick.Stop()
+	seen, dirty := begun(), true // the start leaves some, too
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		switch now := begun(); {
+		case now != seen:
+			seen, dirty = now, true
+		case dirty:
+			release()
+			dirty = false
+		}
+	}
+}
