@@ -19,9 +19,9 @@ import (
 // maxHeld is the longest body that is read whole before anything is sent (1 MiB, the contract's number).
 const maxHeld = 1 << 20
 
-// heldTime is how long that may take. It is the one body that a client could have kz wait for with nothing in its hands;
+// defaultHeldTime is how long that may take. It is the one body that a client could have kz wait for with nothing in its hands;
 // one that is sent on as it comes is the upstream's to wait for.
-const heldTime = 10 * time.Minute
+const defaultHeldTime = 10 * time.Minute
 
 // requestBody is what becomes of the body of one request.
 type requestBody struct {
@@ -110,12 +110,12 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 		var whole bool
 		var err error
 		waiting := http.NewResponseController(x.w.ResponseWriter)
-		_ = waiting.SetReadDeadline(time.Now().Add(heldTime))
+		_ = waiting.SetReadDeadline(time.Now().Add(x.p.heldTime))
 		head, whole, err = readUpTo(src, maxHeld, r.ContentLength)
 		_ = waiting.SetReadDeadline(time.Time{})
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			host := x.scope.Authority.String()
-			return &refusal{Code: policy.RequestInvalid, Host: host, Message: "the body of the request to " + host + " did not come within " + heldTime.String(),
+			return &refusal{Code: policy.RequestInvalid, Host: host, Message: "the body of the request to " + host + " did not come within " + x.p.heldTime.String(),
 				Hint: "send it at once, or with a Content-Type that is not JSON, a form or multipart: it is then sent on as it comes", close: true}
 		}
 		if err != nil {

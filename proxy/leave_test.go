@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"kz/proxy"
+	"kz/proxy/audit"
 	"kz/proxy/policy"
 )
 
@@ -103,5 +104,58 @@ func (b *bed) losePatience(client *http.Client, path string, stalled <-chan bool
 		return nil
 	case <-time.After(10 * time.Second):
 		return fmt.Errorf("%s: the client could not leave", path)
+	}
+}
+
+// TestABodyThatDoesNotComeIsNotWaitedForForEver has clients begin a body that must be read whole, and never end it.
+func TestABodyThatDoesNotComeIsNotWaitedForForEver(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.proxy.HoldFor(100 * time.Millisecond)
+	t.Run("h1", func(t *testing.T) {
+		t.Parallel()
+		conn := b.raw("api.test:443", "api.test")
+		e := b.refused(b.speak(conn, "POST / HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"), 400, "request_invalid")
+		if !strings.Contains(e.Message, "did not come within 100ms") {
+			t.Error(e.Message)
+		}
+	})
+	t.Run("h2", func(t *testing.T) {
+		t.Parallel()
+		r := b.upload("/", "application/json", 10)
+		defer r.Body.Close()
+		resp, err := b.newClient(true).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != 400 || resp.ProtoMajor != 2 {
+			t.Error(resp.Proto, resp.Status)
+		}
+	})
+	t.Run("one that comes is not touched by that", func(t *testing.T) {
+		t.Parallel()
+		for _, h2 := range []bool{false, true} {
+			client := b.newClient(h2)
+			for range 3 {
+				got, err := b.transfer(client, b.request("POST", "https://api.test/", `{"a":"b"}`, "Content-Type: application/json"))
+				if err != nil || !strings.HasSuffix(got, `{"a":"b"}`) {
+					t.Errorf("h2 %v: %q, %v", h2, got, err)
+				}
+				time.Sleep(150 * time.Millisecond) // the limit is of this body, not of the connection
+			}
+		}
+	})
+}
+
+// TestAClientThatLeavesItsUploadIsRecorded has an upstream that takes nothing.
+func TestAClientThatLeavesItsUploadIsRecorded(t *testing.T) {
+	t.Parallel()
+	reached := make(chan bool, 1)
+	b := leftBed(t, reached)
+	b.proxy.LookFor(20 * time.Millisecond)
+	b.abandon(b.upload("/wait", "text/plain", 8<<20), false, func() { <-reached }, func() {})
+	if e := b.event(func(e audit.Event) bool { return e.Path == "/wait" }); e.Reason != "the client went away" {
+		t.Errorf("%+v", e)
 	}
 }

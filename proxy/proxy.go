@@ -57,6 +57,7 @@ type Proxy struct {
 	tunnels    tunnels
 	clients    presence
 	departures departures
+	heldTime   time.Duration // how long a body that is read whole may take to come
 	requests   atomic.Uint64
 	unrecorded atomic.Int64 // requests and tunnels that were begun and are not in the audit yet
 	own        sync.Map     // netip.AddrPort of this proxy's listeners
@@ -87,7 +88,7 @@ func New(o Options) (*Proxy, error) {
 		roots: sync.OnceValues(o.Roots), sessions: tls.NewLRUClientSessionCache(1024),
 	}
 	p.transports = newTransports(p.dialer)
-	p.departures.every = departedEvery
+	p.departures.every, p.heldTime = departedEvery, defaultHeldTime
 	p.tunnels.departures = &p.departures
 	p.clients = presence{after: keptAlone, alone: p.transports.close}
 	p.goproxy = p.newGoproxy()
