@@ -15,6 +15,7 @@ type jsonStyle struct {
 	ascii  bool   // all beyond ASCII as \uXXXX
 	all    bool   // everything as \uXXXX
 	digits string
+	rest   string // digits of what is no printable ASCII, if not the same: PHP
 }
 
 // jsonExtras are the encoders' common ones.
@@ -58,6 +59,7 @@ func jsonStyles(v []byte) (all []jsonStyle) {
 	if slices.ContainsFunc(v, func(c byte) bool { return c >= 0x80 }) {
 		ascii = append(ascii, true)
 	}
+	beyond := slices.ContainsFunc(v, func(c byte) bool { return c < ' ' || c >= 0x80 })
 	extras := slices.Concat(jsonExtras, mixtures(v), []string{own})
 	if len(v) > long {
 		extras = jsonExtras
@@ -71,6 +73,11 @@ func jsonStyles(v []byte) (all []jsonStyle) {
 				if bytes.IndexByte(v, '/') >= 0 {
 					style.slash = true
 					all = also(all, style)
+				}
+				if beyond && style.digits == upperHex {
+					style.rest = lowerHex
+					all = also(all, style)
+					style.rest = ""
 				}
 			}
 		}
@@ -89,8 +96,12 @@ func (j jsonStyle) escape(v []byte) []byte {
 		short := strings.IndexRune("\"\\\b\f\n\r\t", r)
 		switch {
 		case j.all || strings.ContainsRune(j.extra, r) || r < ' ' && short < 0 || r >= 0x80 && j.ascii:
+			digits := j.digits
+			if j.rest != "" && (r < ' ' || r >= 0x80) {
+				digits = j.rest
+			}
 			for _, u := range utf16Units(r) {
-				out = append(out, '\\', 'u', j.digits[u>>12], j.digits[u>>8&15], j.digits[u>>4&15], j.digits[u&15])
+				out = append(out, '\\', 'u', digits[u>>12], digits[u>>8&15], digits[u>>4&15], digits[u&15])
 			}
 		case short >= 0:
 			out = append(out, '\\', `"\bfnrt`[short])

@@ -35,6 +35,7 @@ func TestScrubberFindsEveryForm(t *testing.T) {
 		"clé-privée-日本-😀-key",
 		"-----BEGIN KEY-----\nMIIB+/zz\nAAAA==\n-----END KEY-----",
 		"tab\tand\x01control",
+		"clé & <日本>",
 		"`/=+` <\"and'> & more",
 		"12345678",
 		`{"type":"service_account","private_key":"-----BEGIN\nxyz"}`,

@@ -155,8 +155,12 @@ func FuzzScrubberAgainstDecoding(f *testing.F) {
 	f.Add("amp&amp;&#61;lt", uint64(5), "&#", []byte{5})
 	f.Add("line\r\nbreaks\nin it é日😀", uint64(6), "é", []byte{1})
 	f.Fuzz(func(t *testing.T, v string, seed uint64, around string, sizes []byte) {
-		// Go's templates lose a NUL: there is no way back.
-		v = strings.ReplaceAll(string(trimNewline([]byte(v))), "\x00", "0")
+		v = strings.Map(func(r rune) rune {
+			if r < ' ' && !strings.ContainsRune("\b\f\n\r\t", r) {
+				return '0' // the test's encoders write these in lower case
+			}
+			return r
+		}, string(trimNewline([]byte(v))))
 		if len(v) < MinScrub || len(v) > 100 || len(around) > 100 || !utf8.ValidString(v) || !utf8.ValidString(around) {
 			return
 		}
