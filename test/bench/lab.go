@@ -8,8 +8,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,9 +22,11 @@ import (
 
 // lab is a directory with what one benchmark run has made, and the processes that it has started.
 type lab struct {
-	dir     string
-	kz      string // the program
-	origin  *process
+	dir    string
+	kz     string // the program
+	origin *process
+
+	mu      sync.Mutex
 	started []*process
 }
 
@@ -31,6 +37,7 @@ func newLab(kz string) (*lab, error) {
 		return nil, err
 	}
 	l := &lab{dir: dir, kz: filepath.Join(dir, "kz")}
+	l.closeOnSignal()
 	if kz != "" {
 		if l.kz, err = filepath.Abs(kz); err != nil {
 			return l, err
@@ -51,10 +58,27 @@ func (l *lab) close() {
 	if l == nil {
 		return
 	}
-	for _, p := range l.started {
+	for _, p := range l.processes() {
 		p.stop()
 	}
 	_ = os.RemoveAll(l.dir)
+}
+
+// closeOnSignal closes the lab and ends this program when it is told to end: nothing that it has started stays behind.
+func (l *lab) closeOnSignal() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		l.close()
+		os.Exit(130)
+	}()
+}
+
+func (l *lab) processes() []*process {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.started)
 }
 
 // process is one that was started, and its address once it listens.
@@ -63,22 +87,22 @@ type process struct {
 	stdin io.Closer
 	addr  string
 	audit string // the file that grows with each request, if any
-	ended bool
+	once  sync.Once
+	ended atomic.Bool
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // stop ends the process: it is told to, and killed when it has not obeyed after ten seconds.
 func (p *process) stop() {
-	if p.ended {
-		return
-	}
-	p.ended = true
-	_ = p.stdin.Close()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
-	defer late.Stop()
-	_ = p.cmd.Wait()
+	p.once.Do(func() {
+		_ = p.stdin.Close()
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
+		defer late.Stop()
+		_ = p.cmd.Wait()
+		p.ended.Store(true)
+	})
 }
 
 // start starts argv with PATH and HOME alone, with no output, and remembers to end it.
@@ -102,6 +126,8 @@ func (l *lab) start(stdout *io.ReadCloser, argv ...string) (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.started = append(l.started, p)
 	return p, nil
 }

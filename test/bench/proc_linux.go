@@ -72,8 +72,8 @@ func startUsage(l *lab) (u usage, err error) {
 		}
 		u.ours += time.Duration(r.Utime.Nano() + r.Stime.Nano())
 	}
-	for _, p := range l.started {
-		if !p.ended {
+	for _, p := range l.processes() {
+		if !p.ended.Load() {
 			t, err := cpuTime(p)
 			if err != nil {
 				return u, err
