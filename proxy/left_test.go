@@ -162,6 +162,15 @@ func leavings(reached chan bool) []leaving {
 			_, _ = io.Copy(io.Discard, conn)
 			_ = conn.Close()
 		}},
+		{name: "a tunnel's upstream takes nothing", once: true, do: func(b *bed, _ bool, stop func()) {
+			conn := b.connect("evil.test:443").(*net.TCPConn)
+			_ = conn.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+			_, _ = io.Copy(conn, zeroReader{})
+			<-reached
+			stop()
+			_ = conn.SetLinger(0)
+			_ = conn.Close()
+		}},
 		{name: "a WebSocket is open", once: true, do: func(b *bed, _ bool, stop func()) {
 			conn, _, _ := b.rawSocket("")
 			wait()
@@ -242,6 +251,7 @@ func leftBed(t *testing.T, reached chan bool) *bed {
 			}
 		}()
 		b.pinTo(o, "other.test:443", silent.Addr().String())
+		b.pinTo(o, "evil.test:443", silent.Addr().String())
 		plain := httptest.NewServer(http.HandlerFunc(b.serveUpstream))
 		t.Cleanup(plain.Close)
 		b.pin(o, "api.test:80", plain)
