@@ -28,6 +28,7 @@ type lab struct {
 
 	mu      sync.Mutex
 	started []*process
+	ended   bool
 }
 
 // newLab builds kz, unless it is given one, and starts the origin. The lab is to be closed even when there is an error.
@@ -58,10 +59,15 @@ func (l *lab) close() {
 	if l == nil {
 		return
 	}
-	for _, p := range l.processes() {
+	for _, p := range l.end() {
 		p.stop()
 	}
-	_ = os.RemoveAll(l.dir)
+	for range 100 { // it fails while something is still being written there
+		if os.RemoveAll(l.dir) == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // closeOnSignal closes the lab and ends this program when it is told to end: nothing that it has started stays behind.
@@ -78,6 +84,14 @@ func (l *lab) closeOnSignal() {
 func (l *lab) processes() []*process {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return slices.Clone(l.started)
+}
+
+// end is processes, and has no more be started.
+func (l *lab) end() []*process {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
 	return slices.Clone(l.started)
 }
 
@@ -107,6 +121,11 @@ func (p *process) stop() {
 
 // start starts argv with PATH and HOME alone, with no output, and remembers to end it.
 func (l *lab) start(stdout *io.ReadCloser, argv ...string) (*process, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return nil, errors.New("the run has ended")
+	}
 	p := &process{cmd: exec.Command(argv[0], argv[1:]...)}
 	p.cmd.Dir, p.cmd.Env = l.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + l.dir}
 	log, err := os.OpenFile(l.path("log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -126,8 +145,6 @@ func (l *lab) start(stdout *io.ReadCloser, argv ...string) (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.started = append(l.started, p)
 	return p, nil
 }
