@@ -3,7 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -23,7 +23,7 @@ type values struct {
 // scrubbers find the values of a session in an answer.
 type scrubbers struct {
 	*masking.Scrubber
-	names *masking.Scrubber // lower-cased values, for the names of headers, whose case net/http and h2 change
+	names *masking.Finder // for the names of headers, whose case net/http and h2 change: lower-cased values, and in hex
 }
 
 // inName reports whether a header's name holds a value.
@@ -40,7 +40,7 @@ func (s *scrubbers) inName(name string) bool {
 		}
 		b = append(b, c)
 	}
-	_, found := s.names.Find(b)
+	_, _, _, found := s.names.Next(b, 0)
 	return found
 }
 
@@ -86,18 +86,17 @@ func (p *Proxy) scrubbers() *scrubbers {
 	p.values.mu.Lock()
 	defer p.values.mu.Unlock()
 	if p.values.scrubber.Load() == nil {
-		folded := make([]masking.Value, len(p.values.known))
-		for i, v := range p.values.known {
-			v.Bytes = lowerASCII(v.Bytes)
-			folded[i] = v
+		var folded [][]byte
+		for _, v := range p.values.known {
+			raw := bytes.TrimRight(v.Bytes, "\r\n")
+			folded = append(folded, lowerASCII(raw), hex.AppendEncode(nil, raw))
 		}
 		all, err := masking.NewScrubber(p.values.known)
-		names, err2 := masking.NewScrubber(folded)
-		if err = errors.Join(err, err2); err != nil {
+		if err != nil {
 			// Learn takes only what NewScrubber takes.
 			panic("proxy: making the scrubber: " + err.Error())
 		}
-		p.values.scrubber.Store(&scrubbers{all, names})
+		p.values.scrubber.Store(&scrubbers{all, masking.NewFinder(folded)})
 	}
 	return p.values.scrubber.Load()
 }

@@ -1,0 +1,30 @@
+package proxy
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"kz/resolver"
+)
+
+func TestAValueInTheNameOfAHeaderIsFound(t *testing.T) {
+	p, _ := frameProxy(t)
+	const value = "Mixed-Case-Value-42\n"
+	if err := p.Learn("KEY", resolver.NewSecret(value)); err != nil {
+		t.Fatal(err)
+	}
+	plain := strings.TrimSpace(value)
+	for name, want := range map[string]bool{
+		"X-" + plain:                                         true,
+		"x-" + strings.ToLower(plain) + "-y":                 true,
+		"X-" + hex.EncodeToString([]byte(plain)):             true,
+		strings.ToUpper(hex.EncodeToString([]byte(plain))):   true,
+		"X-" + plain[:len(plain)-1]:                          false,
+		"Access-Control-Allow-Origin-Of-A-Name-That-Is-Long": false,
+	} {
+		if got := p.scrubbers().inName(name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
