@@ -326,10 +326,7 @@ func (x *exchange) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Respon
 
 // send picks the pool. Early hints are passed on until there is an answer.
 func (x *exchange) send(r *http.Request) (*http.Response, error) {
-	tr := x.p.transports.h1
-	if x.w.proto == 2 {
-		tr = x.p.transports.h2
-	}
+	tr := x.p.transports.of(r, x.w.proto)
 	if x.w.proto == 1 && x.body != nil && x.body.original == nil {
 		// While the upstream takes nothing of this body, net/http does not hear that the client has gone.
 		ctx, cancel := context.WithCancel(r.Context())

@@ -18,6 +18,10 @@ const (
 	maxResponseHeader     = 256 << 10
 	expectContinueTimeout = time.Second
 
+	// uploadBuffer holds one chunk of a long body with its head and end, so that they go out together: with net/http's own
+	// 4 KiB each piece of 16 KiB, a TLS record of the client's, would be three records.
+	uploadBuffer = 32 << 10
+
 	// keptAlone is how long idle connections are kept once no client is left.
 	keptAlone = 15 * time.Second
 
@@ -27,18 +31,33 @@ const (
 	downloadWindow = 1 << 20
 )
 
-// transports are the two pools: HTTP/1.1 for clients that speak it, and one that prefers h2, for clients that do.
-type transports struct{ h1, h2 *http.Transport }
+// transports are the pools: HTTP/1.1 for clients that speak it, one that prefers h2, for clients that do, and one for the
+// long bodies of the former.
+type transports struct{ h1, h2, uploads *http.Transport }
 
 func newTransports(d *dialer) transports {
 	var h1, h2 http.Protocols
 	h1.SetHTTP1(true)
 	h2.SetHTTP1(true)
 	h2.SetHTTP2(true)
-	return transports{
-		h1: newTransport(d, &h1, []string{"http/1.1"}),
-		h2: newTransport(d, &h2, []string{"h2", "http/1.1"}),
+	t := transports{
+		h1:      newTransport(d, &h1, []string{"http/1.1"}),
+		h2:      newTransport(d, &h2, []string{"h2", "http/1.1"}),
+		uploads: newTransport(d, &h1, []string{"http/1.1"}),
 	}
+	t.uploads.WriteBufferSize = uploadBuffer
+	return t
+}
+
+// of is the pool for one request of a client that speaks the major version proto.
+func (t *transports) of(r *http.Request, proto int) *http.Transport {
+	switch {
+	case proto == 2:
+		return t.h2
+	case r.ContentLength > maxHeld || r.ContentLength < 0:
+		return t.uploads
+	}
+	return t.h1
 }
 
 func newTransport(d *dialer, protocols *http.Protocols, alpn []string) *http.Transport {
@@ -73,4 +92,5 @@ func newTransport(d *dialer, protocols *http.Protocols, alpn []string) *http.Tra
 func (t transports) close() {
 	t.h1.CloseIdleConnections()
 	t.h2.CloseIdleConnections()
+	t.uploads.CloseIdleConnections()
 }
