@@ -89,7 +89,7 @@ func jsonStyles(v []byte) (all []jsonStyle) {
 func (j jsonStyle) escape(v []byte) []byte {
 	out := make([]byte, 0, len(v)+16)
 	for _, r := range string(v) {
-		if !j.all && strings.IndexRune(letters, r) >= 0 {
+		if !j.all && strings.ContainsRune(letters, r) {
 			out = append(out, byte(r))
 			continue
 		}

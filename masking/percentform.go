@@ -77,7 +77,7 @@ func percentEncode(v []byte, keep string, plus bool, digits string) []byte {
 func others(v []byte) string {
 	var found []rune
 	for _, r := range string(v) {
-		if strings.IndexRune(letters, r) < 0 {
+		if !strings.ContainsRune(letters, r) {
 			found = also(found, r)
 		}
 	}
