@@ -19,11 +19,20 @@ import (
 	"kz/test/origin"
 )
 
-// What kz may hold of one stream, in KiB, beside the window of HTTP/2, which is that of proxy/transport.go.
+// What kz may hold of one stream, in KiB, beside its window in HTTP/2: those of proxy/transport.go and of proxy/proxy.go.
 const (
 	heldOfStream   = 128
 	downloadWindow = 1024
+	uploadWindow   = 256
 )
+
+// heldOfExchange is of two streams, one each way.
+func heldOfExchange(h2 bool) int {
+	if h2 {
+		return downloadWindow + uploadWindow + 2*heldOfStream
+	}
+	return 2 * heldOfStream
+}
 
 // tight is a collector that leaves little garbage lying, so that what a process has is what it holds.
 const tight = "GOGC=2"
@@ -35,20 +44,17 @@ func TestDuplex(t *testing.T) {
 		t.Skip("two gibibytes each way were left out")
 	}
 	const size = 2 * gibibyte
-	b := bed.New(t)
-	b.Secret("API_KEY", `hosts = ["api.test"]`)
-	b.WithoutRace()
-	b.Env = append(b.Env, tight)
-	p := b.StartProxy()
-	c := &child{Process: p.Process, env: variables(p.Env)}
 	want := sync.OnceValue(func() string { return origin.StreamSHA(7, size) })
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("h2 %v", h2), func(t *testing.T) {
-			b.Origin.Reset()
-			allowed := 2 * heldOfStream
-			if h2 {
-				allowed += downloadWindow
-			}
+			t.Parallel() // each has a kz of its own
+			b := bed.New(t)
+			b.Secret("API_KEY", `hosts = ["api.test"]`)
+			b.WithoutRace()
+			b.Env = append(b.Env, tight)
+			p := b.StartProxy()
+			c := &child{Process: p.Process, env: variables(p.Env)}
+			allowed := heldOfExchange(h2)
 			client := c.client(t, h2)
 			client.Timeout = bed.Timeout
 			// What kz keeps after the first of its kind is not held of the second one.
@@ -81,18 +87,18 @@ func TestDuplex(t *testing.T) {
 			if most-before > allowed {
 				t.Errorf("kz held %d KiB of the two streams, more than %d", most-before, allowed)
 			}
+			end := p.Stop()
+			end.Exits(t, 0)
+			b.Clean(end)
 		})
 	}
-	end := p.Stop()
-	end.Exits(t, 0)
-	b.Clean(end)
 }
 
 // TestStalledStreams has many streams at the same time whose client does not read: by HTTP/1.1 each on its own connection, by
 // HTTP/2 all on one. Each exchange is two streams, one each way.
 func TestStalledStreams(t *testing.T) {
-	const exchanges, up, down = 64, 4 << 20, 16 << 20
-	want := origin.StreamSHA(7, down)
+	const exchanges, whole = 64, 16 << 20
+	want := origin.StreamSHA(7, whole)
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("h2 %v", h2), func(t *testing.T) {
 			b := bed.New(t)
@@ -101,39 +107,41 @@ func TestStalledStreams(t *testing.T) {
 			b.Env = append(b.Env, tight)
 			p := b.StartProxy()
 			c := &child{Process: p.Process, env: variables(p.Env)}
-			allowed := 2 * heldOfStream
-			if h2 {
-				allowed += downloadWindow
-			}
+			allowed := heldOfExchange(h2)
 			client := c.client(t, h2)
 			client.Timeout = bed.Timeout
-			if _, err := c.duplex(client, 64<<20, 64<<20, 0, func() {}); err != nil {
-				t.Fatal(err)
+			client.Transport.(*http.Transport).MaxIdleConnsPerHost = exchanges
+			// many has all of them at the same time, and calls then when each has got at bytes.
+			many := func(up, down, at int64, then func()) {
+				var reading sync.WaitGroup
+				reading.Add(exchanges)
+				goOn := make(chan bool)
+				var group errgroup.Group
+				for range exchanges {
+					group.Go(func() error {
+						sum, err := c.duplex(client, up, down, at, func() { reading.Done(); <-goOn })
+						if err == nil && down == whole && sum != want {
+							err = fmt.Errorf("down came %s", sum)
+						}
+						return err
+					})
+				}
+				reading.Wait()
+				then()
+				close(goOn)
+				if err := group.Wait(); err != nil {
+					t.Error(err)
+				}
 			}
-			before := resident(t, p.Pid)
-			var waiting sync.WaitGroup
-			waiting.Add(exchanges)
-			goOn := make(chan bool)
-			var group errgroup.Group
-			for range exchanges {
-				group.Go(func() error {
-					sum, err := c.duplex(client, up, down, 1<<20, func() { waiting.Done(); <-goOn })
-					if err == nil && sum != want {
-						err = fmt.Errorf("down came %s", sum)
-					}
-					return err
-				})
-			}
-			waiting.Wait()
-			// The upstreams send until the windows and the sockets are full.
-			for last := -1; last != resident(t, p.Pid); time.Sleep(time.Second) {
-				last = resident(t, p.Pid)
-			}
-			held := (resident(t, p.Pid) - before) / exchanges
-			close(goOn)
-			if err := group.Wait(); err != nil {
-				t.Error(err)
-			}
+			many(1000, 1000, 500, func() {}) // what a connection takes, idle, is not of its streams
+			before, held := resident(t, p.Pid), 0
+			many(4<<20, whole, 1<<20, func() {
+				// The upstreams send until the windows and the sockets are full.
+				for last := -1; last != resident(t, p.Pid); time.Sleep(time.Second) {
+					last = resident(t, p.Pid)
+				}
+				held = (resident(t, p.Pid) - before) / exchanges
+			})
 			t.Logf("kz had %d KiB before, and held %d KiB of each of %d exchanges", before, held, exchanges)
 			if held > allowed {
 				t.Errorf("kz held %d KiB of each exchange, more than %d", held, allowed)
