@@ -37,9 +37,12 @@ func withTunnel(ctx context.Context, c net.Conn) context.Context {
 }
 
 // clientTLS is the one configuration for all clients, so that their sessions can be resumed. Small records at a connection's
-// beginning would help a client far away; this one is on the same machine, and pays for each with a system call.
+// beginning would help a client far away; this one is on the same machine, and pays for each with a system call. Nothing that
+// goes to a client is worth keeping for a quantum computer: values are only on the way to upstreams. Without the hybrid key
+// exchange a handshake takes a tenth less.
 func clientTLS(minter *ca.Minter) *tls.Config {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, DynamicRecordSizingDisabled: true}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, DynamicRecordSizingDisabled: true,
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}}
 	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return minter.Leaf(hello.Conn.(*interceptConn).scope.Authority.Host)
 	}
