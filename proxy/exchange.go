@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -214,6 +215,13 @@ func (x *exchange) didScrub(where string) func(name string) {
 		}
 		x.scrubbed = append(x.scrubbed, audit.Scrubbed{Secret: name, Where: where, Count: 1})
 	}
+}
+
+// scrubbedIn reports whether anything was taken out of that part of the answer.
+func (x *exchange) scrubbedIn(where string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.ContainsFunc(x.scrubbed, func(s audit.Scrubbed) bool { return s.Where == where })
 }
 
 // onRequest is goproxy's hook before a request is sent.

@@ -26,12 +26,19 @@ var (
 )
 
 // envelopeKind is the family of a Content-Type whose body is messages, each behind an envelopeHead, and "" for any other.
-// gRPC-Web's text form is "text": it is scrubbed as any other text, a mask in it takes a message's place.
+// gRPC-Web's text form is "text": it is scrubbed as any other text, a mask in it takes a message's place. Of several types,
+// any counts: which one the other side goes by is not known.
 func envelopeKind(contentType []string) string {
-	if len(contentType) != 1 {
-		return ""
+	for _, t := range contentType {
+		if kind := kindOf(t); kind != "" {
+			return kind
+		}
 	}
-	media, _, _ := strings.Cut(contentType[0], ";")
+	return ""
+}
+
+func kindOf(contentType string) string {
+	media, _, _ := strings.Cut(contentType, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
 	media, _, _ = strings.Cut(media, "+")
 	switch media {
@@ -48,6 +55,12 @@ func envelopeKind(contentType []string) string {
 func enveloped(contentType []string) bool {
 	kind := envelopeKind(contentType)
 	return kind == "grpc" || kind == "connect"
+}
+
+// inEnvelopes reports whether an answer is read as messages: only what was asked for as such. A stored body with that type,
+// its lengths chosen, could be cut inside a value.
+func inEnvelopes(resp *http.Response, r *http.Request) bool {
+	return resp.StatusCode == http.StatusOK && enveloped(resp.Header["Content-Type"]) && enveloped(r.Header["Content-Type"])
 }
 
 // envelopes scrubs a body of messages. A message keeps its length, for what is inside counts bytes too: a hit becomes a
@@ -242,5 +255,5 @@ func (x *exchange) receiveEnvelopes(resp *http.Response, plain io.Reader, decode
 	messages := newEnvelopes(plain, x.p, x.didScrub("body"))
 	messages.length, x.w.length = length, length
 	x.w.stream = true
-	resp.Body = &scrubbedBody{r: messages, x: x, resp: resp, close: close}
+	resp.Body = &scrubbedBody{r: messages, x: x, resp: resp, decoded: decoded, close: close}
 }

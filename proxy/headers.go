@@ -185,8 +185,12 @@ func (x *exchange) signatureRefusal(secret, scheme string) *refusal {
 		Hint:    "a program that signs needs the key itself: expose = \"plain\" under the secret gives it, at its own risk"}
 }
 
+// trimNewline drops one line break from the end, LF or CR LF: just what the scrubber leaves aside when it looks for the value.
 func trimNewline(s string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
+	if t, ok := strings.CutSuffix(s, "\n"); ok {
+		return strings.TrimSuffix(t, "\r")
+	}
+	return s
 }
 
 func hasControl(s string) bool {

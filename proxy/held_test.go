@@ -21,7 +21,7 @@ func TestAValueLearnedWhileAnAnswerIsHeldIsScrubbed(t *testing.T) {
 	mask := p.opts.Table.Token("KEY")
 	t.Run("in the body and the trailers of a held answer", func(t *testing.T) {
 		resp := &http.Response{Header: http.Header{}, Trailer: http.Header{"X-End": {next}}}
-		x.hold(resp, []byte("new "+next+" old "+frameValue), io.NopCloser(nil))
+		x.hold(resp, []byte("new "+next+" old "+frameValue), false, io.NopCloser(nil))
 		got, err := io.ReadAll(resp.Body)
 		if want := "new " + mask + " old " + mask; string(got) != want || err != nil || resp.Trailer.Get("X-End") != mask {
 			t.Errorf("got %q, %v, %v", got, err, resp.Trailer)

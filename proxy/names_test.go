@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -16,12 +18,17 @@ func TestAValueInTheNameOfAHeaderIsFound(t *testing.T) {
 	}
 	plain := strings.TrimSpace(value)
 	for name, want := range map[string]bool{
-		"X-" + plain:                                         true,
-		"x-" + strings.ToLower(plain) + "-y":                 true,
-		"X-" + hex.EncodeToString([]byte(plain)):             true,
-		strings.ToUpper(hex.EncodeToString([]byte(plain))):   true,
-		"X-" + plain[:len(plain)-1]:                          false,
-		"Access-Control-Allow-Origin-Of-A-Name-That-Is-Long": false,
+		"X-" + plain:                                                         true,
+		"x-" + strings.ToLower(plain) + "-y":                                 true,
+		"X-" + hex.EncodeToString([]byte(plain)):                             true,
+		strings.ToUpper(hex.EncodeToString([]byte(plain))):                   true,
+		"X-" + base64.RawURLEncoding.EncodeToString([]byte("as "+plain)):     true,
+		"X-" + strings.ReplaceAll(plain, "-", "%2D"):                         true,
+		"X-%" + strings.Join(strings.Fields(fmt.Sprintf("% x", plain)), "%"): true,
+		"X-%2525" + strings.ReplaceAll(plain, "a", "%252561"):                true,
+		"X-" + plain[:len(plain)-1]:                                          false,
+		"X-%" + plain[:len(plain)-1] + "%4":                                  false,
+		"Access-Control-Allow-Origin-Of-A-Name-That-Is-Long":                 false,
 	} {
 		if got := p.scrubbers().inName(name); got != want {
 			t.Errorf("%s: %v", name, got)

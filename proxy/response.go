@@ -33,7 +33,9 @@ func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
 			Hint: "ranges = true under a secret of this host lets parts pass"}
 	}
 	names, known := codings(resp.Header["Content-Encoding"])
-	if _, readable := messageCodings(resp.Header); !(known && readable) && len(x.edits)+x.bodySwaps() > 0 {
+	folded, readable := messageCodings(resp.Header)
+	readable = readable && (len(folded) == 0 || inEnvelopes(resp, r))
+	if !(known && readable) && len(x.edits)+x.bodySwaps() > 0 {
 		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " answered in a coding that cannot be scrubbed",
 			Hint: "ask for gzip, deflate, br, zstd or identity"}
 	}
@@ -102,6 +104,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		if len(names) > 0 && length != 0 {
 			delete(resp.Header, "Content-Encoding")
 			delete(resp.Header, "Content-Length")
+			dropDigests(resp.Header)
 		}
 		x.receiveEnd(resp)
 		return
@@ -115,8 +118,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		closers = multiCloser{d, resp.Body}
 		delete(resp.Header, "Content-Encoding")
 	}
-	// Only what was asked for as such: a stored body with that type, its lengths chosen, could be cut inside a value.
-	if resp.StatusCode == http.StatusOK && enveloped(resp.Header["Content-Type"]) && enveloped(r.Header["Content-Type"]) {
+	if inEnvelopes(resp, r) {
 		x.receiveEnvelopes(resp, plain, len(names) > 0, closers)
 		return
 	}
@@ -129,7 +131,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		}
 		head, whole, err := readUpTo(plain, maxHeld, limit)
 		if err == nil && whole {
-			x.hold(resp, head, closers)
+			x.hold(resp, head, src.coded, closers)
 			return
 		}
 		plain = &resumed{head: head, err: err, rest: plain}
@@ -144,7 +146,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		x.w.length = length
 	}
 	x.w.stream = true
-	resp.Body = &scrubbedBody{r: x.p.scrubbing(plain, mode, x.didScrub("body")), x: x, resp: resp, close: closers}
+	resp.Body = &scrubbedBody{r: x.p.scrubbing(plain, mode, x.didScrub("body")), x: x, resp: resp, decoded: src.coded, close: closers}
 }
 
 // receiveEnd waits for the end of an answer without a body: in h2 trailers may stand there.
@@ -157,15 +159,16 @@ func (x *exchange) receiveEnd(resp *http.Response) {
 	scrubHeader(x.p.scrubbers(), resp.Trailer, x.didScrub("trailer"))
 }
 
-// hold sends a body that was read whole.
-func (x *exchange) hold(resp *http.Response, body []byte, close io.Closer) {
+// hold sends a body that was read whole, and was decoded or not.
+func (x *exchange) hold(resp *http.Response, body []byte, decoded bool, close io.Closer) {
 	scrub := x.p.scrubbers() // more may be known than when the header came
 	scrubbed := scrub.Bytes(body, x.didScrub("body"))
-	if len(scrubbed) != len(body) || len(body) > 0 && &scrubbed[0] != &body[0] {
-		dropDigests(resp.Header)
-	}
 	x.w.length = int64(len(scrubbed))
 	scrubHeader(scrub, resp.Trailer, x.didScrub("trailer"))
+	if decoded || !same(scrubbed, body) {
+		dropDigests(resp.Header)
+		dropDigests(resp.Trailer)
+	}
 	held := &heldAnswer{Closer: close}
 	held.Reset(scrubbed)
 	resp.Body = held
@@ -225,10 +228,11 @@ func (b *upstreamBody) Read(p []byte) (int, error) {
 // scrubbedBody is the body that goproxy copies to the client. It notes an early end, and scrubs the trailers once they
 // have come.
 type scrubbedBody struct {
-	r     io.Reader
-	x     *exchange
-	resp  *http.Response
-	close io.Closer
+	r       io.Reader
+	x       *exchange
+	resp    *http.Response
+	decoded bool
+	close   io.Closer
 }
 
 func (b *scrubbedBody) Read(p []byte) (int, error) {
@@ -256,6 +260,9 @@ func (b *scrubbedBody) end(err error) {
 		return
 	}
 	scrubHeader(b.x.p.scrubbers(), b.resp.Trailer, b.x.didScrub("trailer"))
+	if b.decoded || b.x.scrubbedIn("body") {
+		dropDigests(b.resp.Trailer)
+	}
 }
 
 func (b *scrubbedBody) Close() error { return b.close.Close() }

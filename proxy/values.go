@@ -3,8 +3,10 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -23,13 +25,18 @@ type values struct {
 // scrubbers find the values of a session in an answer.
 type scrubbers struct {
 	*masking.Scrubber
-	names *masking.Finder // for the names of headers, whose case net/http and h2 change: lower-cased values, and in hex
+	names *masking.Finder // see nameForms
 }
 
 // inName reports whether a header's name holds a value.
 func (s *scrubbers) inName(name string) bool {
 	if len(name) < masking.MinScrub {
 		return false
+	}
+	if strings.IndexByte(name, '%') >= 0 {
+		if plain := unescapePercent(name); plain != name && s.inName(plain) {
+			return true
+		}
 	}
 	var short [64]byte
 	b := short[:0]
@@ -88,8 +95,7 @@ func (p *Proxy) scrubbers() *scrubbers {
 	if p.values.scrubber.Load() == nil {
 		var folded [][]byte
 		for _, v := range p.values.known {
-			raw := bytes.TrimRight(v.Bytes, "\r\n")
-			folded = append(folded, lowerASCII(raw), hex.AppendEncode(nil, raw))
+			folded = append(folded, nameForms(bytes.TrimRight(v.Bytes, "\r\n"))...)
 		}
 		all, err := masking.NewScrubber(p.values.known)
 		if err != nil {
@@ -99,6 +105,21 @@ func (p *Proxy) scrubbers() *scrubbers {
 		p.values.scrubber.Store(&scrubbers{all, masking.NewFinder(folded)})
 	}
 	return p.values.scrubber.Load()
+}
+
+// nameForms are what is looked for in the names of headers, lower-cased as net/http and h2 make them: the value, in hex, and
+// in base64, of which the case of the letters is lost, but not much else. Percent escapes are undone before.
+func nameForms(value []byte) [][]byte {
+	forms := [][]byte{lowerASCII(value), hex.AppendEncode(nil, value)}
+	for before := range 3 {
+		text := append(make([]byte, before), value...)
+		for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			// Without the digits that a neighbour has a part in.
+			digits := alphabet.AppendEncode(nil, text)[(before*8+5)/6 : len(text)*8/6]
+			forms = append(forms, lowerASCII(digits))
+		}
+	}
+	return forms
 }
 
 // lowerASCII leaves the length as it is, which bytes.ToLower may not.

@@ -169,7 +169,10 @@ func fits(sec config.Secret, value resolver.Secret) error {
 	if !sec.Masked() {
 		return nil
 	}
-	raw := strings.TrimSuffix(strings.TrimSuffix(value.Reveal(), "\n"), "\r")
+	raw := value.Reveal()
+	if line, ok := strings.CutSuffix(raw, "\n"); ok {
+		raw = strings.TrimSuffix(line, "\r")
+	}
 	if !strings.ContainsFunc(raw, func(r rune) bool { return r < 0x20 && r != '\t' || r == 0x7f }) {
 		return nil
 	}
