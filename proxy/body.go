@@ -19,6 +19,10 @@ import (
 // maxHeld is the longest body that is read whole before anything is sent (1 MiB, the contract's number).
 const maxHeld = 1 << 20
 
+// maxEdited bounds what becomes of such a body, and of one field of any body, by its swaps: a long value may be asked for by
+// many short masks. A body that would be longer is edited while it is sent.
+const maxEdited = 8 << 20
+
 // defaultHeldTime is how long that may take. It is the one body that a client could have kz wait for with nothing in its hands;
 // one that is sent on as it comes is the upstream's to wait for.
 const defaultHeldTime = 10 * time.Minute
@@ -126,16 +130,21 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 			return b.held(r, head)
 		}
 	}
-	r.ContentLength = -1
+	return b.streamed(r, io.MultiReader(bytes.NewReader(head), src), true)
+}
+
+// streamed has body edited while it is sent; with scan its masks are counted as well.
+func (b *requestBody) streamed(r *http.Request, body io.Reader, scan bool) *refusal {
+	r.ContentLength, r.GetBody = -1, nil
 	r.Header.Del("Content-Length")
 	if len(presentDigests(r.Header)) > 0 {
 		return b.digestRefusal(r.Header)
 	}
-	edited, err := b.pipeline(io.MultiReader(bytes.NewReader(head), src), true)
+	edited, err := b.pipeline(body, scan)
 	if err != nil {
 		return b.internal(err)
 	}
-	r.Body = &sentBody{r: edited, src: multiCloser{edited, src}, x: x}
+	r.Body = &sentBody{r: edited, src: multiCloser{edited, r.Body}, x: b.x}
 	return nil
 }
 
@@ -149,9 +158,12 @@ func (b *requestBody) held(r *http.Request, original []byte) *refusal {
 		}
 	}
 	if b.mayHoldMask(original) {
-		edited, ref := b.edited(original)
+		edited, long, ref := b.edited(original)
 		if ref != nil {
 			return ref
+		}
+		if long {
+			return b.streamed(r, bytes.NewReader(original), false)
 		}
 		if edited != nil {
 			if ref := b.digestRefusal(r.Header); ref != nil {
@@ -186,24 +198,25 @@ func (b *requestBody) mayHoldMask(p []byte) bool {
 	return false
 }
 
-// edited is original with the values put in; nil when nothing was.
-func (b *requestBody) edited(original []byte) ([]byte, *refusal) {
+// edited is original with the values put in; nil when nothing was. long says that the result is too long to be held.
+func (b *requestBody) edited(original []byte) (result []byte, long bool, ref *refusal) {
 	b.x.mu.Lock()
 	before := len(b.x.swapped)
 	b.x.mu.Unlock()
 	edited, err := b.pipeline(bytes.NewReader(original), len(b.coding) > 0)
 	if err != nil {
-		return nil, b.internal(err)
+		return nil, false, b.internal(err)
 	}
-	result, err := readAll(edited, len(original)+bytes.MinRead)
+	result, err = readAll(edited, len(original)+bytes.MinRead, maxEdited)
 	_ = edited.Close()
 	if ref := b.refusal(); ref != nil {
-		return nil, ref
+		return nil, false, ref
 	}
-	if err != nil && len(b.coding) == 0 {
-		return nil, b.internal(err)
+	long = err == errLong && len(b.coding) == 0
+	if err != nil && !long && len(b.coding) == 0 {
+		return nil, false, b.internal(err)
 	}
-	if err != nil { // a body that does not decode is not ours to judge: it goes on as it is, and nothing was put in
+	if err != nil { // a body that does not decode, or not to its like, is not ours to judge: it goes on as it is, and nothing was put in
 		b.x.mu.Lock()
 		b.x.swapped = b.x.swapped[:before]
 		b.x.mu.Unlock()
@@ -214,9 +227,9 @@ func (b *requestBody) edited(original []byte) ([]byte, *refusal) {
 		b.mu.Unlock()
 	}
 	if err != nil || b.swapCount() == 0 {
-		return nil, nil
+		return nil, long, nil
 	}
-	return result, nil
+	return result, false, nil
 }
 
 // repeat edits a held body once more, with the values as they are now.

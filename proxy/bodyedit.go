@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"net/url"
 	"unicode/utf8"
@@ -75,7 +77,14 @@ func (b *requestBody) editField(f fields.Field, value []byte) ([]byte, bool, err
 		if ref != nil {
 			return nil, false, b.refuse(ref.about("", b.x.scope.Authority))
 		}
-		out = append(append(out, value[last:hit.Start]...), v...)
+		if b.beginsBoundary(value[last:hit.Start], last == 0) {
+			host := b.x.scope.name
+			return nil, false, b.refuse(&refusal{Code: policy.RequestInvalid, Secret: hit.Name, Host: host, Hint: "send the mask alone, or choose another boundary",
+				Message: fmt.Sprintf("request to %s: what stands before the mask in the body's field %q may begin a boundary", host, f.Name)})
+		}
+		if out = append(append(out, value[last:hit.Start]...), v...); len(out) > maxEdited {
+			return nil, false, b.refuse(unfit(fmt.Sprintf("the body's field %q: with its masks swapped it is longer than 8 MiB", f.Name)).about(hit.Name, b.x.scope.Authority))
+		}
 		last = hit.End
 		b.swapped(hit.Name, d.Place)
 	}
@@ -83,6 +92,21 @@ func (b *requestBody) editField(f fields.Field, value []byte) ([]byte, bool, err
 		return nil, false, nil
 	}
 	return append(out, value[last:]...), true, nil
+}
+
+// beginsBoundary reports whether before, what a client has put before a mask of a multipart field, ends with the beginning of
+// the boundary's line. With the value behind it that line may or may not be one, and what becomes of the request would tell a
+// client that chooses the boundary how the value begins. first says that before is the beginning of the field.
+func (b *requestBody) beginsBoundary(before []byte, first bool) bool {
+	if b.format != fields.Multipart {
+		return false
+	}
+	line := bytes.LastIndexAny(before, "\r\n") + 1
+	if line == 0 && !first {
+		return false
+	}
+	before = before[line:]
+	return len(before) > 0 && bytes.HasPrefix([]byte("--"+b.boundary), before)
 }
 
 // anywhere gives the value for a mask under body:*, encoded for the body's format.

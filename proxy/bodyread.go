@@ -35,6 +35,8 @@ func (b *requestBody) digestRefusal(h http.Header) *refusal {
 		Message: "request to " + host + ": a swap in the body would make " + strings.Join(found, ", ") + " wrong"}
 }
 
+var errLong = errors.New("proxy: an edited body is too long to be held")
+
 // errorWatch turns the errors of the editors into refusals.
 type errorWatch struct {
 	r io.Reader
@@ -113,13 +115,25 @@ func bodyFormat(contentType []string) (fields.Format, string) {
 	return 0, ""
 }
 
+// firstRoom is what is allocated for a body before any of it has come: a length is quickly said.
+const firstRoom = 64 << 10
+
 // readUpTo reads at most limit bytes. whole reports that r ended within them.
 func readUpTo(r io.Reader, limit int64, length int64) (b []byte, whole bool, err error) {
 	if length >= 0 && length <= limit {
-		b = make([]byte, length+1)
-		n, err := io.ReadFull(r, b[:length])
-		if err != nil {
-			return b[:n], false, err
+		b = make([]byte, min(length+1, firstRoom))
+		for n := 0; ; {
+			m, err := io.ReadFull(r, b[n:min(length, int64(len(b)))])
+			if n += m; err != nil {
+				if n > 0 {
+					err = tooEarly(err)
+				}
+				return b[:n], false, err
+			}
+			if int64(len(b)) > length {
+				break
+			}
+			b = append(b, make([]byte, min(length+1-int64(n), int64(3*n)))...)
 		}
 		// The framing's end, with its trailers, stands behind the last byte.
 		if _, err := io.ReadFull(r, b[length:length+1]); err != io.EOF {
@@ -189,10 +203,13 @@ func (m multiCloser) Close() error {
 	return first
 }
 
-// readAll is io.ReadAll for something of about n bytes.
-func readAll(r io.Reader, n int) ([]byte, error) {
+// readAll is io.ReadAll for something of about n bytes. More than limit is errLong.
+func readAll(r io.Reader, n, limit int) ([]byte, error) {
 	b := make([]byte, 0, n)
 	for {
+		if len(b) > limit {
+			return nil, errLong
+		}
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
 		}

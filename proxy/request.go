@@ -33,7 +33,14 @@ func (x *exchange) prepare(r *http.Request) *refusal {
 	if ref := x.applyEdits(r); ref != nil {
 		return ref
 	}
-	return x.prepareBody(r)
+	if ref := x.prepareBody(r); ref != nil {
+		return ref
+	}
+	if len(r.Trailer) > 0 && r.ContentLength > 0 {
+		// HTTP/1.1 has no trailers behind a body of known length, where h2 has.
+		r.ContentLength = -1
+	}
+	return nil
 }
 
 func (x *exchange) applyEdits(r *http.Request) *refusal {

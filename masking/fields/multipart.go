@@ -168,5 +168,20 @@ func (m *multipartLexer) value(raw []byte) ([]byte, bool) { return raw, true }
 
 // encode implements lexer.
 func (m *multipartLexer) encode(dst, v []byte) ([]byte, bool) {
-	return append(dst, v...), !bytes.Contains(v, m.dash)
+	return append(dst, v...), !m.delimits(v)
+}
+
+// delimits reports whether a line of v begins as a delimiter does. One that stands elsewhere in a line is none (RFC 2046
+// section 5.1.1); to refuse those too would tell whoever chooses the boundary what stands in v.
+func (m *multipartLexer) delimits(v []byte) bool {
+	for from := 0; ; {
+		i := bytes.Index(v[from:], m.dash)
+		if i < 0 {
+			return false
+		}
+		if i += from; i == 0 || v[i-1] == '\n' || v[i-1] == '\r' {
+			return true
+		}
+		from = i + 1
+	}
 }

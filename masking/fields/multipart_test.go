@@ -232,7 +232,7 @@ func TestMultipartAmbiguity(t *testing.T) {
 
 func TestMultipartRefusesTheBoundaryInAReplacement(t *testing.T) {
 	t.Parallel()
-	for _, replacement := range []string{"--XX", "a\r\n--XX\r\nb", "a--XXb"} {
+	for _, replacement := range []string{"--XX", "a\r\n--XX\r\nb", "a\n--XXb", "a--XX\r--XX"} {
 		o := options(t, Multipart, Selection{Credential: true})
 		o.Edit = func(Field, []byte) ([]byte, bool, error) { return []byte(replacement), true, nil }
 		for _, way := range readWays() {
@@ -244,6 +244,20 @@ func TestMultipartRefusesTheBoundaryInAReplacement(t *testing.T) {
 			if want := part("token", ""); got != want[:len(want)-2] {
 				t.Errorf("%s: %q: got %q", way.name, replacement, got)
 			}
+		}
+	}
+}
+
+func TestMultipartTakesTheBoundaryAmidALineOfAReplacement(t *testing.T) {
+	t.Parallel()
+	// To refuse it would tell whoever chooses the boundary what the value holds.
+	for _, replacement := range []string{"a--XXb", "--X--XX", "a\r\nb--XX\r\n"} {
+		o := options(t, Multipart, Selection{Credential: true})
+		o.Edit = func(Field, []byte) ([]byte, bool, error) { return []byte(replacement), true, nil }
+		expect(t, part("token", mask)+closing, part("token", replacement)+closing, o)
+		form, err := multipart.NewReader(strings.NewReader(part("token", replacement)+closing), "XX").ReadForm(1 << 10)
+		if err != nil || form.Value["token"][0] != replacement {
+			t.Errorf("%q is read as %v, %v", replacement, form, err)
 		}
 	}
 }
