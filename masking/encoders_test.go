@@ -54,6 +54,28 @@ var encoders = map[string]func(v string) string{
 		return strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*", "%3B", ";", "%2C", ",",
 			"%2F", "/", "%3F", "?", "%3A", ":", "%40", "@", "%26", "&", "%3D", "=", "%2B", "+", "%24", "$", "%23", "#").Replace(url.QueryEscape(v))
 	},
+	"a gRPC status message": func(v string) string {
+		var b strings.Builder
+		for _, c := range []byte(v) {
+			if c < ' ' || c > '~' || c == '%' {
+				fmt.Fprintf(&b, "%%%02X", c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		return b.String()
+	},
+	"a gRPC status message by tonic": func(v string) string {
+		var b strings.Builder
+		for _, c := range []byte(v) {
+			if c <= ' ' || c > '~' || strings.IndexByte("\"#%<>?`{}", c) >= 0 {
+				fmt.Fprintf(&b, "%%%02X", c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		return b.String()
+	},
 	"form by WHATWG": func(v string) string {
 		return strings.NewReplacer("~", "%7E", "%2A", "*").Replace(url.QueryEscape(v))
 	},

@@ -36,12 +36,17 @@ var percentKept = []string{
 	without(printable, "\"#<>'"),
 	without(printable, "\"#<>?^`{}"),
 	without(printable, "\"#<>?^`{}/:;=@[\\]|"),
+	without(printable, "\"#%<>?`{}"), // gRPC's status message by Rust's tonic
 }
+
+// grpcMessage is what gRPC over HTTP/2 leaves as it is in a status message ("Percent-Encoded"): the space, too.
+var grpcMessage = without(printable, "%") + " "
 
 // percent adds the percent-encoded forms and the form-encoded ones.
 func (f *formSet) percent(v []byte) {
 	f.add(percentEncode(v, "", false, upperHex))
 	f.add(percentEncode(v, "", false, lowerHex))
+	f.add(percentEncode(v, grpcMessage, false, upperHex))
 	own := within(others(v), printable)
 	var kept []string
 	for _, keep := range percentKept {
