@@ -34,6 +34,10 @@ func heldOfExchange(h2 bool) int {
 	return 2 * heldOfStream
 }
 
+// ofProcess is what a process's memory varies by whatever it does, in KiB: beside one exchange that shows, beside the many of
+// TestStalledStreams it does not.
+const ofProcess = 2048
+
 // tight is a collector that leaves little garbage lying, so that what a process has is what it holds.
 const tight = "GOGC=2"
 
@@ -84,8 +88,8 @@ func TestDuplex(t *testing.T) {
 				t.Errorf("up came %d bytes, %s", got.BodyLen, got.BodySHA)
 			}
 			t.Logf("%.0f MB/s each way; kz had %d KiB before, %d more when the client had not read for 10 s, at most %d more", size/took.Seconds()/1e6, before, stalled-before, most-before)
-			if most-before > allowed {
-				t.Errorf("kz held %d KiB of the two streams, more than %d", most-before, allowed)
+			if most-before > allowed+ofProcess {
+				t.Errorf("kz held %d KiB of the two streams, more than %d", most-before, allowed+ofProcess)
 			}
 			end := p.Stop()
 			end.Exits(t, 0)
