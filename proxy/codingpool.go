@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"io"
+	"reflect"
 	"sync"
 
 	"github.com/andybalholm/brotli"
@@ -57,11 +58,32 @@ func openBrotli(br *bufio.Reader) (io.Reader, func(), error) {
 	if z == nil {
 		z = brotli.NewReader(nothing{})
 	}
-	return z, func() {
+	return &brotliReader{Reader: z}, func() {
 		if z.Reset(nothing{}) == nil {
 			brReaders.Put(z)
 		}
 	}, z.Reset(br)
+}
+
+// brotliReader undoes a mistake of brotli.Reader (v1.2.8): where the last bytes of a coding come one by one, it takes its own
+// copy of them, long used, for input behind the end. With what is really there, input is left unread.
+type brotliReader struct {
+	*brotli.Reader
+	ended bool // it must not be asked again: it would swallow what is behind
+}
+
+func (b *brotliReader) Read(p []byte) (int, error) {
+	if b.ended {
+		return 0, io.EOF
+	}
+	n, err := b.Reader.Read(p)
+	if err != nil && err.Error() == "brotli: excessive input" {
+		in := reflect.ValueOf(b.Reader).Elem().FieldByName("in")
+		if b.ended = in.Kind() == reflect.Slice && in.Len() == 0; b.ended {
+			return n, io.EOF
+		}
+	}
+	return n, err
 }
 
 func openZstd(br *bufio.Reader) (io.Reader, func(), error) {
