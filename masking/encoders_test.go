@@ -76,6 +76,25 @@ var encoders = map[string]func(v string) string{
 		}
 		return b.String()
 	},
+	"the parameter of a header": func(v string) string {
+		var b strings.Builder
+		for _, c := range []byte(v) {
+			if '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0 {
+				b.WriteByte(c)
+			} else {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+		}
+		return b.String()
+	},
+	"XML by Go":                func(v string) string { return spaceGo.Replace(html.EscapeString(v)) },
+	"an XML attribute by .NET": func(v string) string { return spaceGo.Replace(xmlAttribute.Replace(v)) },
+	"an XML attribute by libxml2": func(v string) string {
+		return strings.NewReplacer("\t", "&#9;", "\n", "&#10;", "\r", "&#13;").Replace(xmlAttribute.Replace(v))
+	},
+	"an XML attribute by Python": func(v string) string {
+		return strings.NewReplacer("\t", "&#09;", "\n", "&#10;", "\r", "&#13;").Replace(xmlAttribute.Replace(v))
+	},
 	"form by WHATWG": func(v string) string {
 		return strings.NewReplacer("~", "%7E", "%2A", "*").Replace(url.QueryEscape(v))
 	},
@@ -300,3 +319,8 @@ func lowerPercent(v string) string {
 	}
 	return string(out)
 }
+
+var (
+	spaceGo      = strings.NewReplacer("\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")
+	xmlAttribute = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+)

@@ -32,6 +32,7 @@ func (f *formSet) html(v []byte) {
 		f.add(htmlNumbered(v, number, func(r rune) bool { return !strings.ContainsRune(letters, r) }))
 	}
 	f.htmlText(v, nil)
+	f.xml(v)
 	found := within(others(v), special)
 	if found == "" {
 		return
@@ -78,6 +79,27 @@ func (f *formSet) htmlCommon(v []byte, found string) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// xml adds the forms in which white space is written by number: Go's in XML, and attributes'.
+func (f *formSet) xml(v []byte) {
+	if !bytes.ContainsAny(v, "\t\n\r") {
+		return
+	}
+	for _, space := range [][]string{
+		{"\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;"}, // Go, .NET, Java, C14N
+		{"\t", "&#9;", "\n", "&#10;", "\r", "&#13;"},  // libxml2
+		{"\t", "&#09;", "\n", "&#10;", "\r", "&#13;"}, // Python
+	} {
+		for _, markup := range [][]string{
+			{"&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;"},
+			{"&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;"},
+			{"&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;"},
+			{"&", "&amp;", "<", "&lt;", `"`, "&quot;"},
+		} {
+			f.htmlText(v, slices.Concat(markup, space))
 		}
 	}
 }

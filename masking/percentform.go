@@ -30,6 +30,7 @@ var percentKept = []string{
 	letters + "-._",                   // form-encoded: PHP before 5.3, Python before 3.7
 	letters + "!()*-._",               // form-encoded: .NET
 	letters + "@*_+-./",               // JavaScript's escape
+	letters + "!#$&+-.^_`|~",          // attr-char, of headers: RFC 8187 section 3.2.1
 	// WHATWG URL section 1.3: fragment, query, that of http, path, userinfo.
 	without(printable, "\"<>`"),
 	without(printable, "\"#<>"),
