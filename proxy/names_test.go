@@ -25,7 +25,7 @@ func TestAValueInTheNameOfAHeaderIsFound(t *testing.T) {
 		"X-" + base64.RawURLEncoding.EncodeToString([]byte("as "+plain)):     true,
 		"X-" + strings.ReplaceAll(plain, "-", "%2D"):                         true,
 		"X-%" + strings.Join(strings.Fields(fmt.Sprintf("% x", plain)), "%"): true,
-		"X-%2525" + strings.ReplaceAll(plain, "a", "%252561"):                true,
+		"X-%2525" + strings.ReplaceAll(plain, "a", "%2561"):                  true,
 		"X-" + plain[:len(plain)-1]:                                          false,
 		"X-%" + plain[:len(plain)-1] + "%4":                                  false,
 		"Access-Control-Allow-Origin-Of-A-Name-That-Is-Long":                 false,

@@ -28,16 +28,22 @@ type scrubbers struct {
 	names *masking.Finder // see nameForms
 }
 
-// inName reports whether a header's name holds a value.
+// inName reports whether a header's name holds a value, be it percent-encoded.
 func (s *scrubbers) inName(name string) bool {
 	if len(name) < masking.MinScrub {
 		return false
 	}
-	if strings.IndexByte(name, '%') >= 0 {
-		if plain := unescapePercent(name); plain != name && s.inName(plain) {
-			return true
-		}
+	if s.foldedIn(name) {
+		return true
 	}
+	if strings.IndexByte(name, '%') < 0 {
+		return false
+	}
+	once := unescapePercent(name)
+	return s.foldedIn(once) || s.foldedIn(unescapePercent(once))
+}
+
+func (s *scrubbers) foldedIn(name string) bool {
 	var short [64]byte
 	b := short[:0]
 	for i := 0; i < len(name); i++ {
