@@ -22,6 +22,13 @@ type interceptConn struct {
 	scope *destination
 	// differs is set when the client's TLS named another host than its CONNECT.
 	differs bool
+	pool    ownPool
+}
+
+// Close implements net.Conn.
+func (c *interceptConn) Close() error {
+	c.pool.close()
+	return c.Conn.Close()
 }
 
 type tunnelKey struct{}

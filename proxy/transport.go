@@ -33,26 +33,39 @@ const (
 
 // transports are the pools: HTTP/1.1 for clients that speak it, one that prefers h2, for clients that do, and one for the
 // long bodies of the former.
-type transports struct{ h1, h2, uploads *http.Transport }
+type transports struct {
+	h1, h2, uploads *http.Transport
+	dialer          *dialer
+}
 
 func newTransports(d *dialer) transports {
-	var h1, h2 http.Protocols
+	var h1 http.Protocols
 	h1.SetHTTP1(true)
-	h2.SetHTTP1(true)
-	h2.SetHTTP2(true)
 	t := transports{
+		dialer:  d,
 		h1:      newTransport(d, &h1, []string{"http/1.1"}),
-		h2:      newTransport(d, &h2, []string{"h2", "http/1.1"}),
+		h2:      newH2Transport(d),
 		uploads: newTransport(d, &h1, []string{"http/1.1"}),
 	}
 	t.uploads.WriteBufferSize = uploadBuffer
 	return t
 }
 
-// of is the pool for one request of a client that speaks the major version proto.
+func newH2Transport(d *dialer) *http.Transport {
+	var h2 http.Protocols
+	h2.SetHTTP1(true)
+	h2.SetHTTP2(true)
+	return newTransport(d, &h2, []string{"h2", "http/1.1"})
+}
+
+// of is the pool for one request of a client that speaks the major version proto. Over h2, those with bodies have a pool of
+// their client's own.
 func (t *transports) of(r *http.Request, proto int) *http.Transport {
 	switch {
 	case proto == 2:
+		if ic, ok := r.Context().Value(tunnelKey{}).(*interceptConn); ok && r.Body != nil && r.Body != http.NoBody {
+			return ic.pool.transport(t.dialer)
+		}
 		return t.h2
 	case r.ContentLength > maxHeld || r.ContentLength < 0:
 		return t.uploads
