@@ -97,8 +97,8 @@ func (c *cell) memory(unit string, n int, open func(*load.Route) (stop func(), e
 	return err
 }
 
-// calm is how long a process is left alone before its memory is looked at: the garbage of what it has just done is not what
-// it holds, where it gives it back.
+// calm is how long kz is left alone before its memory is looked at: it gives the garbage of what it has just done back to the
+// system after a second or two. The others do not.
 const calm = 3 * time.Second
 
 // settled is the resident memory of a process in bytes, after calm and once it has stayed much the same for a quarter of a second.
@@ -107,7 +107,7 @@ func (c *cell) settled(p *process) (float64, error) {
 	pause := 50 * time.Millisecond
 	if c.quick {
 		pause /= 5
-	} else {
+	} else if c.peer.name == "kz" {
 		time.Sleep(calm)
 	}
 	last, same := 0.0, 0
