@@ -24,6 +24,7 @@ type index struct {
 	longest int // bytes
 	tail    int // at the end of the input, places that begins passes over
 	heads   heads
+	breaks  [256]bool // bytes that end a word
 }
 
 // NewFinder returns a finder of the patterns, which it copies. A pattern is
@@ -40,8 +41,17 @@ func newIndex(texts [][]byte, divide func(lengths []int) []int) *index {
 	ix := &index{set: newPatterns(texts)}
 	ix.classes = newClasses(ix.set, divide)
 	ix.heads = newHeads(ix.set)
+	for i := 0; i < len(brackets); i++ {
+		ix.breaks[brackets[i]] = true
+	}
 	for _, p := range ix.set {
 		ix.longest = max(ix.longest, len(p.text))
+		for _, c := range p.text {
+			ix.breaks[c] = false
+		}
+	}
+	for i := 0; i < len(spaces); i++ {
+		ix.breaks[spaces[i]] = true
 	}
 	for _, c := range ix.classes {
 		ix.tail = max(ix.tail, c.q+c.stride-2)
@@ -139,4 +149,22 @@ func (h *heads) has(p []byte) bool {
 
 func (h *heads) hash(p []byte) uint64 {
 	return uint64(binary.LittleEndian.Uint32(p)) * mix
+}
+
+// Words end with white space, and with brackets, quotes and the like as long as
+// no pattern has such a byte in it.
+const (
+	spaces   = " \t\r\n"
+	brackets = "\"'(),<>[]`{|}"
+)
+
+// HoldWord returns the length of the last word of p, or of as much of it as a
+// pattern can begin in, or what [Finder.Hold] returns, if that is more. Only
+// where a pattern has white space in it does that tell where one may begin.
+func (f *Finder) HoldWord(p []byte) int {
+	ix := f.ix.open()
+	n := 0
+	for last := min(len(p), ix.longest-1); n < last && !ix.breaks[p[len(p)-1-n]]; n++ {
+	}
+	return max(n, f.Hold(p))
 }

@@ -156,13 +156,26 @@ func (s *Scrubber) Reader(r io.Reader, m Mode, on func(name string)) io.Reader {
 	return newReader(&stream{src: r, find: s.finding, drops: true, edit: e.edit})
 }
 
+// Holding says what is kept back at the end of what has come of a stream so far.
+type Holding int
+
+const (
+	// Closely keeps back only what is the beginning of a form. Whoever sends
+	// guesses and sees which of them wait learns a value byte by byte.
+	Closely Holding = iota
+	// Evenly keeps back the whole last word, whatever it is, so that a value can
+	// be guessed only in whole: events, lines and messages of JSON end in a break
+	// and do not wait. A value with white space in it can be guessed word by word.
+	Evenly
+)
+
 // Follow is as [Scrubber.Reader] with the latest of the scrubbers that current
-// returns. It is asked after each read of r; what was read, and what is kept
+// returns, and with what h says kept back. It is asked after each read of r; what was read, and what is kept
 // back of what was before, is searched with its answer. So a value that spans
 // the change is found by either.
-func Follow(r io.Reader, m Mode, current func() *Scrubber, on func(name string)) io.Reader {
+func Follow(r io.Reader, m Mode, h Holding, current func() *Scrubber, on func(name string)) io.Reader {
 	e := &scrubbing{with: current(), current: current, mode: m, on: on}
-	return newReader(&stream{src: r, find: e.with.finding, drops: true, edit: e.edit, renew: e.renew})
+	return newReader(&stream{src: r, find: e.with.finding, word: h == Evenly, drops: true, edit: e.edit, renew: e.renew})
 }
 
 // scrubbing is what a stream does with its hits.

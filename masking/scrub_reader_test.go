@@ -131,7 +131,7 @@ func TestStreamAllocatesNothingButItself(t *testing.T) {
 	for name, wrap := range map[string]func(r io.Reader) io.Reader{
 		"Scrubber.Reader": func(r io.Reader) io.Reader { return s.Reader(r, Restore, nil) },
 		"one that fills":  func(r io.Reader) io.Reader { return s.Reader(r, Fill, nil) },
-		"Follow":          func(r io.Reader) io.Reader { return Follow(r, Fill, func() *Scrubber { return s }, nil) },
+		"Follow":          func(r io.Reader) io.Reader { return Follow(r, Fill, Evenly, func() *Scrubber { return s }, nil) },
 		"Table.Reader":    func(r io.Reader) io.Reader { return table.Reader(r, func(string) ([]byte, bool) { return put, true }) },
 		"Table.Scan":      func(r io.Reader) io.Reader { return table.Scan(r, func(string) {}) },
 	} {
@@ -160,7 +160,7 @@ func TestReadingAllocatesNothing(t *testing.T) {
 	p := make([]byte, len(event))
 	for name, r := range map[string]io.Reader{
 		"Scrubber.Reader": s.Reader(src, Restore, nil),
-		"Follow":          Follow(src, Restore, func() *Scrubber { return s }, nil),
+		"Follow":          Follow(src, Restore, Evenly, func() *Scrubber { return s }, nil),
 		"Table.Reader":    table.Reader(src, func(string) ([]byte, bool) { return nil, false }),
 		"Table.Scan":      table.Scan(src, func(string) {}),
 	} {

@@ -205,7 +205,7 @@ func TestFollow(t *testing.T) {
 					n, err := src.Read(p)
 					given += n
 					return n, err
-				}), mode, func() *Scrubber {
+				}), mode, Holding(change%2), func() *Scrubber {
 					if given > change {
 						return after
 					}

@@ -33,6 +33,8 @@ type stream struct {
 	edit func(id, n int) ([]byte, bool)
 	// renew, if not nil, returns what find is from now on, for edit too.
 	renew func() *Finder
+	// word keeps back the whole last word of what was read: see [Evenly].
+	word bool
 	// drops loses what is held when src ends with an error: it may be the beginning
 	// of a value, cut on purpose, and what ends with an error is of no use anyway.
 	drops bool
@@ -180,11 +182,16 @@ func (s *stream) piece() []byte {
 }
 
 // settle fixes up to where matches are decided: up to the first place that may
-// be the beginning of a match, or of a longer one, that ends in later input.
+// be the beginning of a match, or of a longer one, that ends in later input, and
+// with word not beyond the last end of a word.
 func (s *stream) settle() {
 	s.safe = s.end
 	if s.err == nil || s.drops && s.err != io.EOF {
-		s.safe -= s.find.Hold(s.buf[s.pos:s.end])
+		hold := s.find.Hold
+		if s.word {
+			hold = s.find.HoldWord
+		}
+		s.safe -= hold(s.buf[s.pos:s.end])
 	}
 }
 

@@ -115,7 +115,9 @@ func TestALineBreakIsDroppedOnlyWhereTheScrubberLeavesItAside(t *testing.T) {
 	t.Parallel()
 	for end, status := range map[string]int{"\n": 200, "\r\n": 200, "\r": 403, "\n\r": 403, "\n\n": 403} {
 		for _, header := range []string{"Bearer ", "Basic "} {
-			b := newBed(t, func(b *bed, _ *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) { b.values.Store("KEY", keyValue+end) })
+			b := newBed(t, func(b *bed, _ *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
+				b.values.Store("KEY", keyValue+end)
+			})
 			credentials := b.mask("KEY")
 			if header == "Basic " {
 				credentials = basic("user", credentials)

@@ -91,7 +91,8 @@ type envelopes struct {
 
 func newEnvelopes(src io.Reader, p *Proxy, on func(name string)) *envelopes {
 	e := &envelopes{src: src, length: -1}
-	e.r = p.scrubbing(envelopeSource{e}, masking.Fill, on)
+	// A message must not wait for the next one, as the whole last word would.
+	e.r = p.scrubbing(envelopeSource{e}, masking.Fill, masking.Closely, on)
 	return e
 }
 

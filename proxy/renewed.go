@@ -13,7 +13,7 @@ type renewed struct {
 	io.WriterTo
 }
 
-func (p *Proxy) scrubbing(src io.Reader, mode masking.Mode, on func(name string)) *renewed {
-	r := masking.Follow(src, mode, func() *masking.Scrubber { return p.scrubbers().Scrubber }, on)
+func (p *Proxy) scrubbing(src io.Reader, mode masking.Mode, hold masking.Holding, on func(name string)) *renewed {
+	r := masking.Follow(src, mode, hold, func() *masking.Scrubber { return p.scrubbers().Scrubber }, on)
 	return &renewed{r, r.(io.WriterTo)}
 }

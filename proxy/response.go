@@ -146,7 +146,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		x.w.length = length
 	}
 	x.w.stream = true
-	resp.Body = &scrubbedBody{r: x.p.scrubbing(plain, mode, x.didScrub("body")), x: x, resp: resp, decoded: src.coded, close: closers}
+	resp.Body = &scrubbedBody{r: x.p.scrubbing(plain, mode, masking.Evenly, x.didScrub("body")), x: x, resp: resp, decoded: src.coded, close: closers}
 }
 
 // receiveEnd waits for the end of an answer without a body: in h2 trailers may stand there.

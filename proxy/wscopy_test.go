@@ -227,18 +227,18 @@ func (l *link) comes(b, want []byte) {
 func TestNothingWaitsForWhatComesAfterIt(t *testing.T) {
 	t.Parallel()
 	l := newLink(t)
-	for _, parts := range [][]any{{opText, "ends in " + frameValue[:1]}, {opText, frameValue[:20]}, {opPing, "p"}, {opText, ""}, {opText, "+begun"}, {opPing, "between"},
-		{opContinuation, "+on"}, {opPong, frameValue[:1]}} {
+	for _, parts := range [][]any{{opText, "ends in " + frameValue[:1]}, {opText, frameValue[:20]}, {opPing, "p"}, {opText, ""}, {opText, "+begun "}, {opPing, "between"},
+		{opContinuation, "+on "}, {opPong, frameValue[:1]}} {
 		b := framesOf(false, parts...)
 		l.comes(b, b)
 	}
-	// Only the beginning of a value waits, inside its message.
-	l.comes(framesOf(false, opContinuation, "+end"+frameValue[:5]), framesOf(false, opContinuation, "+end"))
+	// Only the last word waits, inside its message, whatever it is.
+	l.comes(framesOf(false, opContinuation, "+end "+frameValue[:5]), framesOf(false, opContinuation, "+end "))
 	l.comes(framesOf(false, opPing, ""), framesOf(false, opPing, ""))
-	l.comes(framesOf(false, opContinuation, "x"), framesOf(false, opContinuation, "+"+frameValue[:5], opContinuation, "+x", opContinuation, ""))
+	l.comes(framesOf(false, opContinuation, "x"), framesOf(false, opContinuation, "+"+frameValue[:5]+"x", opContinuation, ""))
 	// Of a long frame, what has come goes on.
-	b := framesOf(false, opBinary, strings.Repeat("~", 1<<20))
-	l.comes(b[:10+100], framesOf(false, opBinary, "+"+strings.Repeat("~", 100)))
+	b := framesOf(false, opBinary, strings.Repeat("~ ", 1<<19))
+	l.comes(b[:10+100], framesOf(false, opBinary, "+"+strings.Repeat("~ ", 50)))
 }
 
 func TestControlFramesAreScrubbedAndKeepTheirForm(t *testing.T) {

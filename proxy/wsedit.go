@@ -34,7 +34,7 @@ func (s *frameScrubber) looks(opcode) bool { return true }
 func (s *frameScrubber) whole(p []byte) ([]byte, bool) { return s.x.p.scrubbers().Bytes(p, s.on), true }
 
 func (s *frameScrubber) stream(r io.Reader) io.Reader {
-	return s.x.p.scrubbing(r, masking.Restore, s.on)
+	return s.x.p.scrubbing(r, masking.Restore, masking.Evenly, s.on)
 }
 
 // control keeps the code of a close frame, and cuts what would not fit.
