@@ -49,7 +49,7 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"direct", "tunnel", "relay", "goproxy", "kz"}; !slices.Equal(got.Peers, want) {
+	if want := []string{"direct", "tunnel", "relay", "reverse", "goproxy", "kz"}; !slices.Equal(got.Peers, want) {
 		t.Errorf("peers %v", got.Peers)
 	}
 	units := map[string]bool{}

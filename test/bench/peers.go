@@ -34,6 +34,7 @@ func allPeers() []peer {
 		}},
 		{"tunnel", func(l *lab) (*load.Route, *process, error) { return l.startPeer("tunnel", origin.CAFile) }},
 		{"relay", func(l *lab) (*load.Route, *process, error) { return l.startPeer("relay", origin.CAFile) }},
+		{"reverse", func(l *lab) (*load.Route, *process, error) { return l.startPeer("reverse", origin.CAFile) }},
 		{"goproxy", func(l *lab) (*load.Route, *process, error) { return l.startPeer("goproxy", goproxyCA) }},
 		{"mitmproxy", startMitmproxy},
 		{"kz", startKZ},

@@ -21,6 +21,7 @@ var roles = map[string]func(l net.Listener, dir, originAddr string) error{
 	"tunnel":  serveTunnel,
 	"relay":   serveRelay,
 	"goproxy": serveGoproxy,
+	"reverse": serveReverse,
 }
 
 func runRole(name string, args []string) error {
@@ -96,6 +97,9 @@ func serveRelay(l net.Listener, dir, originAddr string) error {
 	})
 }
 
+// errHandedOn says that another closes the connection.
+var errHandedOn = errors.New("handed on")
+
 func accept(l net.Listener, serve func(net.Conn) error) error {
 	for {
 		c, err := l.Accept()
@@ -103,8 +107,10 @@ func accept(l net.Listener, serve func(net.Conn) error) error {
 			return err
 		}
 		go func() {
-			defer c.Close()
-			_ = serve(c) // clients leave as they please
+			// Clients leave as they please.
+			if err := serve(c); !errors.Is(err, errHandedOn) {
+				_ = c.Close()
+			}
 		}()
 	}
 }
