@@ -35,7 +35,7 @@ func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
 	names, known := codings(resp.Header["Content-Encoding"])
 	folded, readable := messageCodings(resp.Header)
 	readable = readable && (len(folded) == 0 || inEnvelopes(resp, r))
-	if !(known && readable) && len(x.edits)+x.bodySwaps() > 0 {
+	if !(known && readable) && (len(x.edits) > 0 || x.hasSwapped()) {
 		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " answered in a coding that cannot be scrubbed",
 			Hint: "ask for gzip, deflate, br, zstd or identity"}
 	}
@@ -56,13 +56,11 @@ func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
 	return nil
 }
 
-func (x *exchange) bodySwaps() int {
-	if x.body == nil {
-		return 0
-	}
-	x.body.mu.Lock()
-	defer x.body.mu.Unlock()
-	return x.body.swapCount()
+// hasSwapped reports whether a value has been put into what was sent, also where a repetition then failed.
+func (x *exchange) hasSwapped() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.swapped) > 0
 }
 
 // scrubHeader takes values out of h in place. A header whose name holds one is dropped.

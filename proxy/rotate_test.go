@@ -91,3 +91,21 @@ func TestARejectionStandsWhenThereIsNoNewValueToSend(t *testing.T) {
 		t.Errorf("the audit forgot what was sent: %+v", e)
 	}
 }
+
+func TestARejectionInAnUnknownCodingIsRefusedAlsoAfterAFailedRepetition(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
+		o.Rejected = func(context.Context, []string) bool {
+			b.values.Delete("KEY")
+			return true
+		}
+		b.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Encoding", "odd")
+			w.WriteHeader(401)
+			_, _ = w.Write([]byte("coded"))
+		})
+	})
+	r := b.request("PUT", "https://api.test/", `{"token":"`+b.mask("KEY")+`"}`, "Content-Type: application/json")
+	b.refused(b.do(r), 502, "response_unscannable")
+}
