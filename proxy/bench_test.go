@@ -17,55 +17,87 @@ import (
 // request made directly, through a plain tunnel, and through a bare httputil.ReverseProxy between two TLS connections.
 // Their ratios within one run are what counts.
 
-func benchBed(b *testing.B) (*bed, *http.Client) {
-	bd := newBed(b, answering(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"id":"x","object":"reply","choices":[{"text":"`+strings.Repeat("lorem ipsum ", 40)+`"}]}`)
-	}))
-	return bd, bd.client
+// smallAnswer is what the origin of the benchmarks answers a small request with.
+func smallAnswer(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"id":"x","object":"reply","choices":[{"text":"`+strings.Repeat("lorem ipsum ", 40)+`"}]}`)
 }
 
-func benchRequests(b *testing.B, client *http.Client, target, mask string) {
+// smallRequest sends one small JSON request, with a mask in a header and in its body.
+func smallRequest(t testing.TB, client *http.Client, target, mask string) {
 	body := `{"model":"m","token":"` + mask + `","messages":[{"role":"user","content":"` + strings.Repeat("tell me more ", 40) + `"}]}`
-	b.ReportAllocs()
-	for b.Loop() {
-		r, err := http.NewRequest("POST", target, strings.NewReader(body))
-		if err != nil {
-			b.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+mask)
-		r.Header.Set("Content-Type", "application/json")
-		resp, err := client.Do(r)
-		if err != nil {
-			b.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-		if resp.StatusCode != 200 {
-			b.Fatal(resp.Status)
-		}
+	r, err := http.NewRequest("POST", target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+mask)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Fatal(resp.Status)
+	}
+}
+
+// way is one to the origin: a client and the URL that it asks for.
+type way struct {
+	client *http.Client
+	target string
+}
+
+// waysOf are the ways to the origin of b. All end the origin's TLS; "reverse" and "kz" also the client's.
+func waysOf(b *bed) map[string]way {
+	direct := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: b.originPool(), ServerName: "api.test"}, DisableCompression: true}}
+	tunnelled := b.newClient(false)
+	tunnelled.Transport.(*http.Transport).TLSClientConfig.RootCAs = b.originPool()
+	reverse := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL = &url.URL{Scheme: "https", Host: b.origin, Path: r.In.URL.Path}
+		},
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: b.originPool(), ServerName: "api.test"}, DisableCompression: true},
+	})
+	reverse.StartTLS()
+	b.t.Cleanup(reverse.Close)
+	return map[string]way{
+		"direct":  {direct, "https://" + b.origin + "/"},
+		"tunnel":  {tunnelled, "https://tunnel.test/"},
+		"reverse": {reverse.Client(), reverse.URL},
+		"kz":      {b.client, "https://api.test/"},
 	}
 }
 
 func BenchmarkSmallRequest(b *testing.B) {
-	bd, intercepted := benchBed(b)
-	mask := bd.mask("KEY")
-	direct := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: bd.originPool(), ServerName: "api.test"}, DisableCompression: true}}
-	tunnelled := bd.newClient(false)
-	tunnelled.Transport.(*http.Transport).TLSClientConfig.RootCAs = bd.originPool()
-	reverse := httptest.NewUnstartedServer(&httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.Out.URL = &url.URL{Scheme: "https", Host: bd.origin, Path: r.In.URL.Path}
-		},
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: bd.originPool(), ServerName: "api.test"}, DisableCompression: true},
-	})
-	reverse.StartTLS()
-	defer reverse.Close()
-	b.Run("direct", func(b *testing.B) { benchRequests(b, direct, "https://"+bd.origin+"/", mask) })
-	b.Run("tunnel", func(b *testing.B) { benchRequests(b, tunnelled, "https://tunnel.test/", mask) })
-	b.Run("reverse", func(b *testing.B) { benchRequests(b, reverse.Client(), reverse.URL, mask) })
-	b.Run("kz", func(b *testing.B) { benchRequests(b, intercepted, "https://api.test/", mask) })
+	bd := newBed(b, answering(smallAnswer))
+	ways := waysOf(bd)
+	for _, name := range []string{"direct", "tunnel", "reverse", "kz"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				smallRequest(b, ways[name].client, ways[name].target, bd.mask("KEY"))
+			}
+		})
+	}
+}
+
+// TestASmallRequestAllocatesLittle counts what a small request with swaps allocates in kz, and in a bare reverse proxy: what
+// there is more than when it is sent directly.
+func TestASmallRequestAllocatesLittle(t *testing.T) {
+	b := newBed(t, answering(smallAnswer))
+	ways := waysOf(b)
+	allocations := func(name string) float64 {
+		return testing.AllocsPerRun(300, func() { smallRequest(t, ways[name].client, ways[name].target, b.mask("KEY")) })
+	}
+	direct := allocations("direct")
+	kz, reverse := allocations("kz")-direct, allocations("reverse")-direct
+	t.Logf("allocations of a small request: %.0f in kz, %.0f in a bare reverse proxy", kz, reverse)
+	if kz > 2*reverse {
+		t.Errorf("%.0f allocations, a bare reverse proxy has %.0f", kz, reverse)
+	}
 }
 
 func BenchmarkBulk(b *testing.B) {
