@@ -67,7 +67,7 @@ func eventRows() []row {
 	var rows []row
 	for _, protocol := range protocols {
 		rows = append(rows, row{name: "events, " + protocol, run: func(c *cell) error {
-			const gap, hold = 2 * time.Millisecond, 50 * time.Millisecond
+			const gap, hold = 2 * time.Millisecond, 3 * time.Second
 			times, err := c.route.Events(protocol, int(max(20, c.duration/gap)), gap, hold)
 			if err != nil {
 				return err

@@ -84,7 +84,7 @@ func took(d time.Duration, err error) error {
 }
 
 func events(r *Route, protocol string) error {
-	times, err := r.Events(protocol, 5, time.Millisecond, time.Second)
+	times, err := r.Events(protocol, 5, time.Millisecond, 20*time.Second)
 	if err == nil && (times.Head <= 0 || len(times.Latencies) != 5) {
 		return errors.New("the times of events are missing")
 	}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bufio"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ type EventTimes struct {
 	Latencies []time.Duration // of each event, from its sending by the origin to its arrival
 }
 
-// Events reads a stream of events, which begins a while after its head.
+// Events reads a stream of events, which begins once its head has come, or after hold: then the head did not come before.
 func (r *Route) Events(protocol string, count int, gap, hold time.Duration) (EventTimes, error) {
 	var times EventTimes
 	do, stop, err := r.connection(wire.Host, protocol)
@@ -31,8 +32,18 @@ func (r *Route) Events(protocol string, count int, gap, hold time.Duration) (Eve
 	if _, err := r.stream(do, 1, 0, 0); err != nil { // warms up
 		return times, err
 	}
+	tell, stopTelling, err := r.connection(wire.Host, protocol)
+	if err != nil {
+		return times, err
+	}
+	defer stopTelling()
+	id := rand.Text()
+	begin, err := newRequest(http.MethodGet, wire.Host, wire.Begin+"?id="+id, r.Token, nil)
+	if err != nil {
+		return times, err
+	}
 	began := time.Now()
-	req, err := r.eventRequest(count, gap, hold)
+	req, err := r.eventRequest(count, gap, hold, id)
 	if err != nil {
 		return times, err
 	}
@@ -42,6 +53,11 @@ func (r *Route) Events(protocol string, count int, gap, hold time.Duration) (Eve
 	}
 	defer resp.Body.Close()
 	times.Head = time.Since(began)
+	told, err := tell(begin)
+	if err != nil {
+		return times, err
+	}
+	_ = told.Body.Close()
 	times.Latencies, err = r.readEvents(resp, count)
 	if err == nil && times.Head >= hold {
 		err = fmt.Errorf("the head came after %s, with the first event", times.Head)
@@ -49,13 +65,14 @@ func (r *Route) Events(protocol string, count int, gap, hold time.Duration) (Eve
 	return times, err
 }
 
-func (r *Route) eventRequest(count int, gap, hold time.Duration) (*http.Request, error) {
-	q := url.Values{"count": {strconv.Itoa(count)}, "gap": {gap.String()}, "hold": {hold.String()}}
+// eventRequest asks for events; id is "" where nobody will say that they are to begin.
+func (r *Route) eventRequest(count int, gap, hold time.Duration, id string) (*http.Request, error) {
+	q := url.Values{"id": {id}, "count": {strconv.Itoa(count)}, "gap": {gap.String()}, "hold": {hold.String()}}
 	return newRequest(http.MethodGet, wire.Host, wire.Events+"?"+q.Encode(), r.Token, nil)
 }
 
 func (r *Route) stream(do exchange, count int, gap, hold time.Duration) ([]time.Duration, error) {
-	req, err := r.eventRequest(count, gap, hold)
+	req, err := r.eventRequest(count, gap, hold, "")
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +161,7 @@ func (r *Route) Open(protocol string, conns, streams int) (stop func(), err erro
 		}
 		ends = append(ends, end)
 		for range streams {
-			req, err := r.eventRequest(2, time.Hour, 0)
+			req, err := r.eventRequest(2, time.Hour, 0, "")
 			if err != nil {
 				return stop, err
 			}

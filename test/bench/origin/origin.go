@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"kz/test/bench/wire"
@@ -36,6 +37,7 @@ func Handler() http.Handler {
 	mux.HandleFunc("GET "+wire.Bulk, bulk)
 	mux.HandleFunc("PUT "+wire.UploadHost+wire.Sink, sink)
 	mux.HandleFunc("GET "+wire.Events, events)
+	mux.HandleFunc("GET "+wire.Begin, begin)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		authorization := "Bearer " + wire.Value
 		if r.Host == wire.UploadHost {
@@ -117,6 +119,21 @@ func sink(w http.ResponseWriter, r *http.Request) {
 	answer(w, sinkAnswer)
 }
 
+// waiting are the streams that have not begun, by their ids.
+var waiting sync.Map // string -> chan struct{}
+
+// begins is what gets an element when the events of id are to begin.
+func begins(id string) <-chan struct{} {
+	c, _ := waiting.LoadOrStore(id, make(chan struct{}, 1))
+	return c.(chan struct{})
+}
+
+func begin(_ http.ResponseWriter, r *http.Request) {
+	if c, ok := waiting.LoadAndDelete(r.URL.Query().Get("id")); ok {
+		c.(chan struct{}) <- struct{}{}
+	}
+}
+
 func events(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	count, err := strconv.Atoi(q.Get("count"))
@@ -125,6 +142,11 @@ func events(w http.ResponseWriter, r *http.Request) {
 	if err != nil || err2 != nil || err3 != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
+	}
+	var begun <-chan struct{}
+	if id := q.Get("id"); id != "" {
+		begun = begins(id)
+		defer waiting.Delete(id)
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	rc := http.NewResponseController(w)
@@ -135,6 +157,8 @@ func events(w http.ResponseWriter, r *http.Request) {
 	for range count {
 		select {
 		case <-time.After(wait):
+		case <-begun:
+			begun = nil
 		case <-r.Context().Done():
 			return
 		}

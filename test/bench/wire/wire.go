@@ -29,7 +29,8 @@ const (
 	Chat   = "/v1/chat"   // POST: ChatBody, answered with ChatAnswer
 	Bulk   = "/v1/bulk"   // GET ?size=N: N bytes, the last ones BulkTail
 	Sink   = "/v1/upload" // PUT ?size=N at UploadHost: N bytes, the last ones BulkTail; answered with ChatAnswer
-	Events = "/v1/events" // GET ?count=N&gap=D&hold=D: headers, after hold the first of N events, one each gap
+	Events = "/v1/events" // GET ?count=N&gap=D&hold=D&id=I: headers, after hold or Begin the first of N events, one each gap
+	Begin  = "/v1/begin"  // GET ?id=I: the events of I begin
 )
 
 // ChatBody is a small JSON request with the token in a field, too.
