@@ -8,19 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"path/filepath"
-
-	"kz/test/bench/origin"
 )
 
 // serveReverse is what net/http alone takes: it ends the client's TLS, and a bare httputil.ReverseProxy sends the requests on.
 // It finds, swaps, scrubs, decides and records nothing.
 func serveReverse(l net.Listener, dir, originAddr string) error {
-	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, origin.LeafFile), filepath.Join(dir, origin.LeafKeyFile))
-	if err != nil {
-		return err
-	}
-	roots, err := loadPool(filepath.Join(dir, origin.CAFile))
+	cert, roots, err := certsOf(dir)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -66,11 +67,7 @@ func serveTunnel(l net.Listener, _, originAddr string) error {
 
 // serveRelay is the least that an interceptor does: it ends the client's TLS, opens another to the origin, and copies.
 func serveRelay(l net.Listener, dir, originAddr string) error {
-	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, origin.LeafFile), filepath.Join(dir, origin.LeafKeyFile))
-	if err != nil {
-		return err
-	}
-	roots, err := loadPool(filepath.Join(dir, origin.CAFile))
+	cert, roots, err := certsOf(dir)
 	if err != nil {
 		return err
 	}
@@ -95,6 +92,13 @@ func serveRelay(l net.Listener, dir, originAddr string) error {
 		}
 		return splice(client, upstream)
 	})
+}
+
+// certsOf is what a peer shows its clients, and what it trusts.
+func certsOf(dir string) (tls.Certificate, *x509.CertPool, error) {
+	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, origin.LeafFile), filepath.Join(dir, origin.LeafKeyFile))
+	roots, err2 := loadPool(filepath.Join(dir, origin.CAFile))
+	return cert, roots, errors.Join(err, err2)
 }
 
 // errHandedOn says that another closes the connection.
