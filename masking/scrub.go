@@ -6,13 +6,25 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"unicode/utf8"
 )
 
 // MinScrub is the least length of a value to scrub, in bytes, a line break at
 // its end not counted: shorter ones would be found where they are not meant.
 const MinScrub = 8
 
-// ErrShortValue is what NewScrubber's error is, for a value under MinScrub.
+// Scrubbable says whether a value can be scrubbed: it has MinScrub bytes as it is
+// and, if it is text, in UTF-16, where three characters of three bytes have six.
+func Scrubbable(value []byte) bool {
+	v := trimNewline(value)
+	if len(v) < MinScrub || !utf8.Valid(v) {
+		return len(v) >= MinScrub
+	}
+	little, _ := utf16Bytes(v)
+	return len(little) >= MinScrub
+}
+
+// ErrShortValue is what NewScrubber's error is, for a value that is not Scrubbable.
 var ErrShortValue = errors.New("masking: value shorter than 8 bytes")
 
 // Value is a secret's value, current or past, to be kept from the program. It
@@ -75,13 +87,13 @@ type scrub struct {
 }
 
 // NewScrubber prepares the values. Of equal ones the first counts. Its error
-// names all secrets whose value is under MinScrub.
+// names all secrets whose value is not Scrubbable.
 func NewScrubber(values []Value) (*Scrubber, error) {
 	s := &Scrubber{}
 	var problems []error
 	var texts [][]byte
 	for _, v := range values {
-		if len(trimNewline(v.Bytes)) < MinScrub {
+		if !Scrubbable(v.Bytes) {
 			problems = append(problems, fmt.Errorf("preparing to scrub %q: %w", v.Name, ErrShortValue))
 			continue
 		}

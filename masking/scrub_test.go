@@ -136,12 +136,12 @@ func TestNewScrubberRefusesShortValues(t *testing.T) {
 	t.Parallel()
 	s, err := NewScrubber([]Value{
 		{Name: "SHORT", Bytes: []byte("canary1")}, {Name: "LONG", Bytes: []byte("long-enough")},
-		{Name: "EMPTY"}, {Name: "LINE", Bytes: []byte("canary2\n")},
+		{Name: "EMPTY"}, {Name: "LINE", Bytes: []byte("canary2\n")}, {Name: "WIDE", Bytes: []byte("日本語")},
 	})
 	if s != nil || !errors.Is(err, ErrShortValue) {
 		t.Fatal(s, err)
 	}
-	for _, want := range []string{`"SHORT"`, `"EMPTY"`, `"LINE"`} {
+	for _, want := range []string{`"SHORT"`, `"EMPTY"`, `"LINE"`, `"WIDE"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not name %s", err, want)
 		}

@@ -161,7 +161,7 @@ func FuzzScrubberAgainstDecoding(f *testing.F) {
 			}
 			return r
 		}, string(trimNewline([]byte(v))))
-		if len(v) < MinScrub || len(v) > 100 || len(around) > 100 || !utf8.ValidString(v) || !utf8.ValidString(around) {
+		if !Scrubbable([]byte(v)) || len(v) > 100 || len(around) > 100 || !utf8.ValidString(v) || !utf8.ValidString(around) {
 			return
 		}
 		var cuts []int

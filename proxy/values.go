@@ -71,7 +71,7 @@ func (e *LearnError) Hint() string { return e.Advice }
 // new value before the value can be used. It fails for a value too short to be looked for.
 func (p *Proxy) Learn(name string, s resolver.Secret) error {
 	raw := []byte(s.Reveal())
-	if len(bytes.TrimRight(raw, "\r\n")) < masking.MinScrub {
+	if !masking.Scrubbable(bytes.TrimRight(raw, "\r\n")) {
 		return &LearnError{name, fmt.Sprintf("the value is shorter than %d bytes, too short to be found in an answer", masking.MinScrub),
 			fmt.Sprintf("use a longer value, or write under [secrets.%s]: scrub = false", name)}
 	}
