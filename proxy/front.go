@@ -76,11 +76,12 @@ func (p *Proxy) servePlain(w http.ResponseWriter, r *http.Request) {
 		x.refuse(w, ref)
 		return
 	}
-	if route := p.opts.Policy.Plain(a); route.Action == policy.Deny {
+	pol := p.policy.Load()
+	if route := pol.Plain(a); route.Action == policy.Deny {
 		x.refuse(w, denial(route, a))
 		return
 	}
-	x.serve(w, r, newDestination(p.opts.Policy.PlainScope(a), "http"))
+	x.serve(w, r, newDestination(pol.PlainScope(a), "http"))
 }
 
 func denial(route policy.Route, a policy.Authority) *refusal {
@@ -114,7 +115,7 @@ func (p *Proxy) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAct
 	if ref := p.auditable(a); ref != nil {
 		return reject(ref, a)
 	}
-	route := p.opts.Policy.Connect(a)
+	route := p.policy.Load().Connect(a)
 	if route.Action == policy.Deny {
 		return reject(denial(route, a), a)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kz/ca"
@@ -19,7 +20,9 @@ import (
 // interceptConn is the client's side of an intercepted tunnel, under its TLS. Its authority is fixed for its life.
 type interceptConn struct {
 	net.Conn
-	scope *destination
+	scope   *destination
+	policy  *policy.Policy          // what scope was made from
+	renewal atomic.Pointer[renewal] // see scopeOf
 	// differs is set when the client's TLS named another host than its CONNECT.
 	differs bool
 	pool    ownPool
@@ -73,7 +76,8 @@ func clientTLS(minter *ca.Minter) *tls.Config {
 // intercept ends the client's TLS as a and hands the connection to the inner server.
 func (p *Proxy) intercept(client net.Conn, a policy.Authority) {
 	start := time.Now()
-	ic := &interceptConn{Conn: client, scope: newDestination(p.opts.Policy.Scope(a), "https")}
+	pol := p.policy.Load()
+	ic := &interceptConn{Conn: client, policy: pol, scope: newDestination(pol.Scope(a), "https")}
 	conn := tls.Server(ic, p.tlsConfig)
 	defer p.tunnels.add(client, client)() // until the inner server knows it
 	err := client.SetDeadline(start.Add(handshakeTimeout))
@@ -188,7 +192,12 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		x.refuse(w, ref)
 		return
 	}
-	x.serve(w, r, ic.scope)
+	scope, ref := p.scopeOf(ic)
+	if ref != nil {
+		x.refuse(w, ref)
+		return
+	}
+	x.serve(w, r, scope)
 }
 
 // sameAuthority reports whether everything in r that names a host names a.

@@ -17,7 +17,7 @@ import (
 
 // Options are the parts of a Proxy. Those without a stated zero meaning are required.
 type Options struct {
-	Policy     *policy.Policy
+	Policy     *policy.Policy // the first one; see Proxy.SetPolicy
 	Table      *masking.Table // the session's masks
 	Authority  *ca.Authority  // signs the leaves shown to clients
 	Credential string         // the password that clients give as Proxy-Authorization: Basic, with any user

@@ -45,6 +45,7 @@ const (
 // Proxy is the edge for one session. Its methods are safe for concurrent use.
 type Proxy struct {
 	opts       Options
+	policy     atomic.Pointer[policy.Policy] // read once for each decision
 	log        *slog.Logger
 	goproxy    *goproxy.ProxyHttpServer
 	front      *http.Server
@@ -75,6 +76,7 @@ func New(o Options) (*Proxy, error) {
 		o.Roots = x509.SystemCertPool
 	}
 	p := &Proxy{opts: o, log: o.Log}
+	p.policy.Store(o.Policy)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
