@@ -2,7 +2,9 @@ package audit
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +31,9 @@ func TestLinesCarryTheContractsFields(t *testing.T) {
 	}
 	want := `{"time":"1970-01-01T00:00:00Z","session":"s","request":"r","kind":"refusal","method":"GET","host":"api.test","port":443,"path":"/<{KEY}>",` +
 		`"status":403,"bytes_out":0,"bytes_in":0,"duration_ms":0,"swapped":[{"secret":"KEY","place":"header:Authorization"}],` +
-		`"withheld":[{"secret":"B","place":"body","reason":"why"}],"scrubbed":[{"secret":"KEY","where":"body","count":2}],"code":"cleartext","reason":"because"}` + "\n"
+		`"withheld":[{"secret":"B","place":"body","reason":"why"}],"scrubbed":[{"secret":"KEY","where":"body","count":2}],"code":"cleartext","reason":"because"`
+	sum := sha256.Sum256(append(make([]byte, sha256.Size), want+`,"seq":1`...))
+	want += fmt.Sprintf(`,"seq":1,"chain":"%x"}`, sum) + "\n"
 	if string(got) != want {
 		t.Errorf("got  %swant %s", got, want)
 	}

@@ -21,6 +21,9 @@ func marshalled(t testing.TB, e Event) []byte {
 	return buf.Bytes()
 }
 
+// appendLine is the line without its place in the chain.
+func appendLine(b []byte, e *Event) []byte { return append(appendEvent(b, e), "}\n"...) }
+
 func usual() Event {
 	return Event{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 678900000, time.UTC), Session: "0123456789abcdef", Request: "01234567-42", Kind: Request,

@@ -1,6 +1,0 @@
-//go:build !unix
-
-package audit
-
-// noFollow does nothing where the system has no such flag.
-const noFollow = 0
