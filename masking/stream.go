@@ -1,6 +1,7 @@
 package masking
 
 import (
+	"bytes"
 	"io"
 	"sync"
 )
@@ -40,6 +41,10 @@ type stream struct {
 	drops bool
 	// through hands on the input untouched and undelayed, and only calls edit.
 	through bool
+	// looks keeps in before, for edit, what stands before the hit, up to sight bytes.
+	looks  bool
+	before []byte
+	lead   []byte // the last of what came before buf
 
 	buf   []byte // input
 	full  bool   // the last read filled buf
@@ -169,6 +174,9 @@ func (s *stream) piece() []byte {
 			s.pos = s.safe
 			return s.buf[from:s.pos]
 		}
+		if s.looks {
+			s.before = lastOf(s.lead, s.buf[:start])
+		}
 		if s.put, ok = s.edit(id, end-start); !ok {
 			s.put = s.buf[start:end]
 		}
@@ -199,6 +207,9 @@ func (s *stream) settle() {
 func (s *stream) fill() {
 	recycle(s.out) // all of it has been handed out
 	s.out = nil
+	if s.looks {
+		s.lead = lastOf(s.lead, s.buf[:s.pos])
+	}
 	s.end = copy(s.buf, s.buf[s.pos:s.end])
 	s.pos = 0
 	if s.full && len(s.buf) < chunk || s.end > len(s.buf)/2 || s.buf == nil {
@@ -222,6 +233,19 @@ func (s *stream) fill() {
 		s.find = s.renew()
 	}
 	s.settle()
+}
+
+// sight is how much of what stands before a hit can be seen: a line that begins as a multipart boundary, and more than any
+// escape takes.
+const sight = 80
+
+// lastOf returns a copy of the last of a and b together.
+func lastOf(a, b []byte) []byte {
+	if len(b) >= sight {
+		return bytes.Clone(b[len(b)-sight:])
+	}
+	all := append(bytes.Clone(a), b...)
+	return all[max(0, len(all)-sight):]
 }
 
 // release gives the buffers back. The stream is at its end then.

@@ -181,6 +181,13 @@ func (t *Table) Reader(r io.Reader, replace func(name string) (value []byte, ok 
 	}})
 }
 
+// ReaderAfter is as [Table.Reader], and shows replace what stands before the token in r: its last 80 bytes, or all there is.
+func (t *Table) ReaderAfter(r io.Reader, replace func(name string, before []byte) (value []byte, ok bool)) io.Reader {
+	s := &stream{src: r, find: t.finding, looks: true}
+	s.edit = func(id, _ int) ([]byte, bool) { return replace(t.tokens[id].name, s.before) }
+	return newReader(s)
+}
+
 // Scan returns what r gives, untouched and undelayed, and calls on for each
 // token of the table in it, once the token is complete. The reader implements
 // io.WriterTo and is for one goroutine.
