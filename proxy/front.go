@@ -77,7 +77,7 @@ func (p *Proxy) servePlain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pol := p.policy.Load()
-	if route := pol.Plain(a); route.Action == policy.Deny {
+	if route := pol.Route(policy.ByURL, a); route.Action == policy.Deny {
 		x.refuse(w, denial(route, a))
 		return
 	}
@@ -115,7 +115,7 @@ func (p *Proxy) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAct
 	if ref := p.auditable(a); ref != nil {
 		return reject(ref, a)
 	}
-	route := p.policy.Load().Connect(a)
+	route := p.policy.Load().Route(policy.ByConnect, a)
 	if route.Action == policy.Deny {
 		return reject(denial(route, a), a)
 	}

@@ -22,7 +22,7 @@ func (p *Proxy) scopeOf(ic *interceptConn) (*destination, *refusal) {
 	n := ic.renewal.Load()
 	if n == nil || n.policy != pol {
 		a := ic.scope.Authority
-		n = &renewal{policy: pol, route: pol.Connect(a), scope: newDestination(pol.Scope(a), "https")}
+		n = &renewal{policy: pol, route: pol.Route(policy.ByConnect, a), scope: newDestination(pol.Scope(a), "https")}
 		ic.renewal.Store(n)
 	}
 	if n.route.Action == policy.Deny {

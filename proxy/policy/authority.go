@@ -60,6 +60,18 @@ func (a Authority) Matches(s string, defaultPort uint16) bool {
 	return err == nil && a == b
 }
 
+// Named reports whether sni, the server name of a ClientHello, is the host of a. RFC 6066 (section 3) wants a DNS name in
+// ASCII without a dot at its end; other spellings of the host, as IDNA has them, are not one. An address is never sent, so
+// that for an address none is right.
+func (a Authority) Named(sni string) bool {
+	if sni == "" {
+		_, err := netip.ParseAddr(a.Host)
+		return err == nil
+	}
+	// The length keeps out what only becomes ASCII in lower case, as the Kelvin sign does.
+	return len(sni) == len(a.Host) && strings.ToLower(sni) == a.Host
+}
+
 // splitPort cuts host[:port]. The host of a bracketed literal keeps its brackets.
 func splitPort(s string) (host, port string, hasPort bool, err error) {
 	if strings.HasPrefix(s, "[") {

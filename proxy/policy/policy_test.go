@@ -156,7 +156,7 @@ func TestRoutes(t *testing.T) {
 		{"every host can be intercepted", all, "other.test", Intercept},
 		{"a secret for any host intercepts every host", anyHost, "other.test", Intercept},
 	} {
-		r := c.policy.Connect(authority(t, c.to))
+		r := c.policy.Route(ByConnect, authority(t, c.to))
 		if r.Action != c.want {
 			t.Errorf("%s: got %v", c.name, r)
 		}
@@ -164,10 +164,10 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s: incomplete answer %+v", c.name, r)
 		}
 	}
-	if r := strict.Plain(authority(t, "api.test:80")); r.Action != Deny {
+	if r := strict.Route(ByURL, authority(t, "api.test:80")); r.Action != Deny {
 		t.Error("a binding opened cleartext in strict mode")
 	}
-	if r := strict.Plain(authority(t, "plain.test:80")); r.Action != Tunnel {
+	if r := strict.Route(ByURL, authority(t, "plain.test:80")); r.Action != Tunnel {
 		t.Error("an allowed cleartext host is refused")
 	}
 }
@@ -311,7 +311,7 @@ func TestDecidingCostsNothing(t *testing.T) {
 	s := p.Scope(a)
 	if n := testing.AllocsPerRun(100, func() {
 		s.Judge("KEY", Site{Kind: InHeader, Name: "Authorization", Whole: true})
-		p.Connect(a)
+		p.Route(ByConnect, a)
 		a.Matches("api.test", 443)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
