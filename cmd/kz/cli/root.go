@@ -20,7 +20,7 @@ func commandGroups(a *app) []commandGroup {
 		{"run", "Run a program:", []*cobra.Command{newRunCmd(a), newProxyCmd(a), newDemoCmd(a)}},
 		{"config", "Say which secrets, and where they may go:", []*cobra.Command{newValidateCmd(a), newTrustCmd(a)}},
 		{"trust", "Certificates:", []*cobra.Command{newCACmd(a)}},
-		{"inspect", "See what happens:", []*cobra.Command{newStatusCmd(a)}},
+		{"inspect", "See what happens:", []*cobra.Command{newStatusCmd(a), newAuditCmd(a)}},
 		{"more", "More:", []*cobra.Command{newCompletionCmd(a), newVersionCmd(a), newDemoAgentCmd(a)}},
 	}
 }

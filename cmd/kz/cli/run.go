@@ -104,7 +104,7 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 	code, err := runChild(ctx, a.childSpec(argv, env, true))
 	s.settle()
 	if err == nil && !f.Quiet {
-		s.tally.tell(a.ui, s.secrets, s.audit.Path())
+		s.tally.tell(a.ui, s.secrets, s.audit)
 	}
 	return errors.Join(err, childExit(code))
 }

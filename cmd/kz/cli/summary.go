@@ -63,8 +63,9 @@ func (t *tally) count(e audit.Event) {
 	}
 }
 
-// tell says at the end of a run what happened to its secrets.
-func (t *tally) tell(u *ui, secrets []config.Secret, path string) {
+// tell says at the end of a run what happened to its secrets, and where it is recorded: the number of lines and the last
+// hash are what `kz audit --verify` can be held against.
+func (t *tally) tell(u *ui, secrets []config.Secret, record *audit.File) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var never []string
@@ -98,7 +99,14 @@ func (t *tally) tell(u *ui, secrets []config.Secret, path string) {
 	for _, host := range slices.Sorted(maps.Keys(t.distrust)) {
 		u.Warnf("a client ended its TLS connection to %s; it may read its roots elsewhere than SSL_CERT_FILE or NODE_EXTRA_CA_CERTS", host)
 	}
-	u.Notef("audit: %s", path)
+	if lines, chain := record.End(); lines > 0 {
+		u.Notef("audit: %s (%s, ends in %s)", record.Path(), plural(int(lines), "line"), shortHash(chain)) //nolint:gosec // a number of lines
+	} else {
+		u.Notef("audit: %s", record.Path())
+	}
+	if err := record.Err(); err != nil {
+		u.Warnf("the audit is not whole: %v", err)
+	}
 }
 
 func plural(n int, what string) string {
