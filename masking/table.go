@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // maxToken is the most bytes of a shaped mask: what fits well into any header.
@@ -29,7 +30,8 @@ type Table struct {
 	byName  map[string]int
 	byMask  map[string]int // by the bare mask
 	finding *Finder
-	bare    *Finder // of masks without their shapes
+	bare    *Finder               // of masks without their shapes
+	spelled func() *spelledTokens // made when it is first asked for
 }
 
 type token struct {
@@ -76,6 +78,7 @@ func NewTable(k Key, entries []Entry) (*Table, error) {
 		return nil, errors.Join(problems...)
 	}
 	t.finding, t.bare = NewFinder(texts), NewFinder(masks)
+	t.spelled = sync.OnceValue(func() *spelledTokens { return spellTokens(t.tokens) })
 	return t, nil
 }
 
