@@ -54,7 +54,7 @@ func codings(values []string) (names []string, ok bool) {
 
 // decode undoes the codings. The reader it returns ends with an error where a coding is cut short. Closing releases
 // the decoders, not r.
-func decode(r io.Reader, names []string) io.ReadCloser {
+func decode(r io.Reader, names []string) *decoder {
 	d := &decoder{src: r}
 	d.coded.r = r
 	d.r = &d.coded
@@ -64,11 +64,19 @@ func decode(r io.Reader, names []string) io.ReadCloser {
 	return d
 }
 
+// decodeAnswer is decode for an answer: what follows a whole gzip body is left out.
+func decodeAnswer(r io.Reader, names []string) *decoder {
+	d := decode(r, names)
+	d.answer = true
+	return d
+}
+
 type decoder struct {
-	src   io.Reader
-	coded countingReader
-	r     io.Reader
-	out   int64
+	src    io.Reader
+	answer bool
+	coded  countingReader
+	r      io.Reader
+	out    int64
 
 	mu   sync.Mutex // held while reading: a transport may close a body that is being read
 	err  error      // how reading ended
@@ -157,7 +165,7 @@ func (l *lazyDecoder) Read(p []byte) (int, error) {
 		return 0, l.err
 	}
 	n, err := l.r.Read(p)
-	if err == io.EOF {
+	if err == io.EOF && !(l.owner.answer && l.name == "gzip") {
 		// Whoever stored the body may have chosen where its coding ends: inside a value, say, the rest of which follows.
 		if _, err = l.br.Peek(1); err == nil {
 			err = errBehind

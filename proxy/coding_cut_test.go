@@ -43,6 +43,10 @@ func TestACodingIsReadHoweverItsEndIsCut(t *testing.T) {
 						}
 					}
 				}
+				behind := decodeAnswer(bytes.NewReader(append(bytes.Clone(coded), "behind"...)), []string{coding})
+				if got, err := io.ReadAll(behind); (err == nil) != (coding == "gzip") || err == nil && !bytes.Equal(got, text) {
+					t.Fatal(fmt.Sprintf("%d bytes, with some behind them: %d bytes,", size, len(got)), err)
+				}
 				d := decode(iotest.OneByteReader(bytes.NewReader(coded[:len(coded)-1])), []string{coding})
 				if _, err := io.ReadAll(d); !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Fatal(fmt.Sprintf("%d bytes, without the last one:", size), err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/andybalholm/brotli"
@@ -50,8 +51,54 @@ func openGzip(br *bufio.Reader) (io.Reader, func(), error) {
 	if z == nil {
 		z = new(gzip.Reader)
 	}
-	return z, func() { gzipReaders.Put(z) }, z.Reset(br)
+	g := &gzipReader{z: z, br: br}
+	return g, func() { gzipReaders.Put(z) }, g.member()
 }
+
+// gzipReader reads one member after the other. Each is given whole before the next is waited for. What is behind the last
+// one and is none, padding say, is left unread. In an answer it may be, as most clients have it: a member ends with a sum and
+// a length of what came, so that nobody can end one inside a value.
+type gzipReader struct {
+	z       *gzip.Reader
+	br      *bufio.Reader
+	between bool // two members
+}
+
+func (g *gzipReader) member() error {
+	err := g.z.Reset(g.br)
+	g.z.Multistream(false)
+	return err
+}
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	for {
+		if g.between {
+			head, err := g.br.Peek(len(gzipMagic))
+			switch {
+			case len(head) > 0 && !strings.HasPrefix(gzipMagic, string(head)):
+				return 0, io.EOF
+			case err == io.EOF && len(head) > 0:
+				return 0, io.ErrUnexpectedEOF
+			case err == nil:
+				err = g.member()
+			}
+			if err != nil {
+				return 0, err
+			}
+			g.between = false
+		}
+		n, err := g.z.Read(p)
+		if err == io.EOF {
+			g.between, err = true, nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// gzipMagic begins a member (RFC 1952, section 2.3.1).
+const gzipMagic = "\x1f\x8b"
 
 func openBrotli(br *bufio.Reader) (io.Reader, func(), error) {
 	z := take[*brotli.Reader](&brReaders)

@@ -35,3 +35,16 @@ func TestAValueInTheNameOfAHeaderIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestAFormEncodedValueInTheNameOfAHeaderIsFound(t *testing.T) {
+	t.Parallel()
+	p, _ := frameProxy(t)
+	if err := p.Learn("KEY", resolver.NewSecret("A value, of + words")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"X-A+value%2C+of+%2B+words": true, "x-a%20value%2c%20of%20%2b%20words": true, "X-A-Value-Of-Words": false} {
+		if got := p.scrubbers().inName(name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

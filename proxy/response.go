@@ -111,7 +111,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 	plain := io.Reader(src)
 	closers := io.Closer(resp.Body)
 	if len(names) > 0 {
-		d := decode(src, names)
+		d := decodeAnswer(src, names)
 		plain = d
 		closers = multiCloser{d, resp.Body}
 		delete(resp.Header, "Content-Encoding")

@@ -117,6 +117,9 @@ func (p *Proxy) scrubbers() *scrubbers {
 // in base64, of which the case of the letters is lost, but not much else. Percent escapes are undone before.
 func nameForms(value []byte) [][]byte {
 	forms := [][]byte{lowerASCII(value), hex.AppendEncode(nil, value)}
+	if bytes.IndexByte(value, ' ') >= 0 {
+		forms = append(forms, bytes.ReplaceAll(forms[0], []byte(" "), []byte("+"))) // as forms encode it
+	}
 	for before := range 3 {
 		text := append(make([]byte, before), value...)
 		for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
@@ -142,8 +145,12 @@ func lowerASCII(b []byte) []byte {
 // Holds reports whether b holds a value of the session in any of the forms that are scrubbed, and of which secret.
 func (p *Proxy) Holds(b []byte) (name string, ok bool) { return p.scrubbers().Find(b) }
 
-// value fetches the value of a secret that policy lets pass.
+// value fetches the value of a secret that policy lets pass. None is given out that could not be recorded, into what was
+// begun before either.
 func (p *Proxy) value(ctx context.Context, name string, a policy.Authority) (string, *refusal) {
+	if ref := p.auditable(a); ref != nil {
+		return "", ref
+	}
 	s, err := p.opts.Values(ctx, name)
 	if err != nil {
 		p.log.Warn("resolving_secret", "secret", name, "error", err)
