@@ -23,7 +23,7 @@ func (x *exchange) judgeHeaders(h http.Header) *refusal {
 			}
 		}
 		for i, v := range values {
-			if ref := x.judgeHeader(name, i, v, len(values)); ref != nil {
+			if ref := x.judgeHeader(h, name, i, v); ref != nil {
 				return ref
 			}
 		}
@@ -31,7 +31,8 @@ func (x *exchange) judgeHeaders(h http.Header) *refusal {
 	return nil
 }
 
-func (x *exchange) judgeHeader(name string, i int, v string, of int) *refusal {
+func (x *exchange) judgeHeader(h http.Header, name string, i int, v string) *refusal {
+	of := len(h[name])
 	if name == "Authorization" {
 		if user, password, ok := parseBasic(v); ok {
 			return x.judgeBasic(i, user, password, of)
@@ -40,24 +41,25 @@ func (x *exchange) judgeHeader(name string, i int, v string, of int) *refusal {
 	table := x.p.opts.Table
 	hit, ok := table.NextString(v, 0)
 	if !ok {
-		if !strings.Contains(v, "%") {
-			return nil
-		}
-		return x.judgeEscapedHeader(name, v)
+		return x.judgeSpelledHeader(name, v)
 	}
-	if name == "Authorization" {
-		if scheme, signed := signedScheme(v); signed && !wholeHeader(v, hit) {
-			return x.signatureRefusal(hit.Name, scheme)
-		}
-	}
+	signed := signaturesOf(h)
 	mine := len(x.edits)
 	for ; ok; hit, ok = table.NextString(v, hit.End) {
-		d, swap, ref := x.judge(hit.Name, policy.Site{Kind: policy.InHeader, Name: name, Whole: wholeHeader(v, hit)})
-		if ref != nil {
+		whole := wholeHeader(v, hit)
+		d, swap, ref := x.judge(hit.Name, policy.Site{Kind: policy.InHeader, Name: name, Whole: whole})
+		scheme := signed.header(name)
+		if s, is := signedScheme(v); is && name == "Authorization" && !whole {
+			scheme = s
+		}
+		if ref = x.unlessSigned(hit.Name, scheme, swap, ref); ref != nil {
 			return ref
 		}
 		if !swap {
 			continue
+		}
+		if !whole && takesIn([]byte(v[:hit.Start])) {
+			return x.takenIn(hit.Name, "the header "+name)
 		}
 		if of > 1 {
 			return x.ambiguous(hit.Name, "the header "+name+" occurs more than once")
@@ -65,18 +67,22 @@ func (x *exchange) judgeHeader(name string, i int, v string, of int) *refusal {
 		if slices.ContainsFunc(x.edits[mine:], func(e edit) bool { return e.secret == hit.Name }) {
 			return x.ambiguous(hit.Name, "the header "+name+" holds the mask more than once")
 		}
-		x.edits = append(x.edits, x.headerEdit(name, i, v[hit.Start:hit.End], hit.Name, d.Place))
+		x.edits = append(x.edits, x.headerEdit(name, i, v, hit, d.Place))
 	}
 	return nil
 }
 
 // headerEdit replaces the one occurrence of token. Another secret's value, put in before it, cannot hold the token:
 // values that hold a mask are not taken.
-func (x *exchange) headerEdit(name string, i int, token, secret string, place policy.Place) edit {
-	return edit{secret, place, func(r *http.Request, value string) *refusal {
+func (x *exchange) headerEdit(name string, i int, v string, hit masking.Hit, place policy.Place) edit {
+	token, quoted := v[hit.Start:hit.End], inQuotes(v[:hit.Start])
+	return edit{hit.Name, place, func(r *http.Request, value string) *refusal {
 		value = trimNewline(value)
 		if !httpguts.ValidHeaderFieldValue(value) || value != strings.Trim(value, " \t") {
 			return unfit("a header: it has line breaks, control bytes or outer spaces")
+		}
+		if quoted && strings.ContainsAny(value, `"\`) {
+			return unfit("a quoted string of a header")
 		}
 		h := slices.Clone(r.Header[name])
 		h[i] = strings.Replace(h[i], token, value, 1)
@@ -85,17 +91,18 @@ func (x *exchange) headerEdit(name string, i int, token, secret string, place po
 	}}
 }
 
-// judgeEscapedHeader finds masks that were percent-encoded. They are never swapped there.
-func (x *exchange) judgeEscapedHeader(name, v string) *refusal {
-	hit, ok := x.p.opts.Table.NextString(unescapePercent(v), 0)
-	if !ok {
-		return nil
+// inQuotes reports whether a quoted string is open at the end of before (RFC 9110, section 5.6.4).
+func inQuotes(before string) bool {
+	open := false
+	for i := 0; i < len(before); i++ {
+		switch {
+		case before[i] == '"':
+			open = !open
+		case before[i] == '\\' && open:
+			i++
+		}
 	}
-	_, _, ref := x.judge(hit.Name, policy.Site{Kind: policy.InURL})
-	if policy.Reflected(name) {
-		return nil
-	}
-	return ref
+	return open
 }
 
 // wholeHeader reports whether the mask is the whole of v, or all that follows a scheme and one space.
@@ -161,28 +168,6 @@ func (x *exchange) judgeBasic(i int, user, password string, of int) *refusal {
 		}})
 	}
 	return nil
-}
-
-// signedScheme reports whether v is a credential that was computed from a key: with a mask for the key it is wrong, and
-// no swap mends it.
-func signedScheme(v string) (string, bool) {
-	scheme, _, _ := strings.Cut(v, " ")
-	if scheme == "Bearer" {
-		return "", false
-	}
-	switch s := strings.ToLower(scheme); {
-	case strings.HasPrefix(s, "aws4-"), s == "aws", s == "digest", s == "signature", s == "hmac", s == "hawk", s == "oauth",
-		s == "sharedkey", s == "sharedkeylite", strings.HasPrefix(s, "hmac-"), s == "goog4-rsa-sha256", s == "goog4-hmac-sha256":
-		return scheme, true
-	}
-	return "", false
-}
-
-func (x *exchange) signatureRefusal(secret, scheme string) *refusal {
-	host := x.scope.name
-	return &refusal{Code: codeSignatureUnsupported, Secret: secret, Host: host,
-		Message: "request to " + host + ": a signature (" + scheme + ") was computed from a mask, so it cannot be right",
-		Hint:    "a program that signs needs the key itself: expose = \"plain\" under the secret gives it, at its own risk"}
 }
 
 // trimNewline drops one line break from the end, LF or CR LF: just what the scrubber leaves aside when it looks for the value.
@@ -260,6 +245,10 @@ func cleanRequest(r *http.Request, scope *destination) {
 		delete(h, "If-Range")
 	}
 	narrowEncodings(h)
+	narrowCharsets(h)
+	if _, ok := h["Accept-Encoding"]; ok && len(h["Range"]) > 0 {
+		h["Accept-Encoding"] = []string{"identity"} // a part of a coded body cannot be decoded
+	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = []string{""} // none, rather than Go's
 	}
@@ -301,4 +290,24 @@ func narrowEncodings(h http.Header) {
 		kept = []string{"identity"}
 	}
 	h["Accept-Encoding"] = []string{strings.Join(kept, ", ")}
+}
+
+// narrowCharsets leaves of Accept-Charset those in which values are looked for. In others, as those of EBCDIC, they look different.
+func narrowCharsets(h http.Header) {
+	values, ok := h["Accept-Charset"]
+	if !ok {
+		return
+	}
+	var kept []string
+	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		name, _, _ := strings.Cut(item, ";")
+		if plainCharset(strings.TrimSpace(name)) {
+			kept = append(kept, strings.TrimSpace(item))
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Accept-Charset")
+		return
+	}
+	h["Accept-Charset"] = []string{strings.Join(kept, ", ")}
 }
