@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"kz/masking"
+	"kz/proxy/audit"
 	"kz/proxy/policy"
 	"kz/resolver"
 )
@@ -44,7 +45,7 @@ func frameProxy(t testing.TB) (*Proxy, *exchange) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{opts: Options{Table: table, Values: func(_ context.Context, name string) (resolver.Secret, error) {
+	p := &Proxy{opts: Options{Table: table, Audit: &audit.Memory{}, Values: func(_ context.Context, name string) (resolver.Secret, error) {
 		v, ok := values[name]
 		if !ok {
 			return resolver.Secret{}, errors.New("gone")
