@@ -88,11 +88,6 @@ func denial(route policy.Route, a policy.Authority) *refusal {
 	return &refusal{Code: route.Code, Message: "no connection to " + a.String() + ": " + route.Reason, Hint: route.Hint, Host: a.String()}
 }
 
-// refusedMethod holds the methods that would echo a request (RFC 9110, section 9.3.8) or leave the tunnel's authority.
-func refusedMethod(m string) bool {
-	return m == http.MethodTrace || m == "TRACK" || m == http.MethodConnect
-}
-
 func methodRefusal(method string, a policy.Authority) *refusal {
 	return &refusal{Code: codeMethodRefused, Message: "request to " + a.String() + ": " + method + " is not forwarded", Host: a.String(), Hint: "use another method", close: true}
 }
@@ -129,7 +124,7 @@ func (p *Proxy) connect(host string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAct
 		return reject(p.dialRefusal(err, a), a)
 	}
 	return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(_ *http.Request, client net.Conn, _ *goproxy.ProxyCtx) {
-		p.tunnel(client, upstream, a, id, start, route.Reason)
+		p.tunnel(client, upstream, a, id, start, route)
 	}}, host
 }
 

@@ -61,10 +61,7 @@ func clientTLS(minter *ca.Minter) *tls.Config {
 	unrecognized := &tls.Config{MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true}
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		ic := hello.Conn.(*interceptConn)
-		if hello.ServerName == "" || hello.ServerName == ic.scope.Authority.Host {
-			return nil, nil
-		}
-		if a, err := policy.ParseAuthority(hello.ServerName, ic.scope.Authority.Port); err == nil && a == ic.scope.Authority {
+		if hello.ServerName == "" || ic.scope.Authority.Named(hello.ServerName) {
 			return nil, nil
 		}
 		ic.differs = true

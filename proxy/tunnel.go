@@ -15,9 +15,11 @@ import (
 
 const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
-// tunnel copies bytes between client and upstream, unread, until both directions have ended, and records it.
-func (p *Proxy) tunnel(client, upstream net.Conn, a policy.Authority, id string, start time.Time, reason string) {
+// tunnel copies bytes between client and upstream until both directions have ended, and records it. They are unread but for
+// the opening that the route wants.
+func (p *Proxy) tunnel(client, upstream net.Conn, a policy.Authority, id string, start time.Time, route policy.Route) {
 	var out, in int64
+	var refused *openingError
 	done := p.tunnels.add(client, upstream)
 	p.unrecorded.Add(1)
 	defer p.unrecorded.Add(-1)
@@ -25,15 +27,34 @@ func (p *Proxy) tunnel(client, upstream net.Conn, a policy.Authority, id string,
 		_ = client.Close()
 		_ = upstream.Close()
 		done()
-		p.record(audit.Event{Time: start.UTC(), Request: id, Kind: audit.Tunnel, Method: http.MethodConnect, Host: p.redact(a.Host), Port: int(a.Port),
-			Status: http.StatusOK, BytesOut: out, BytesIn: in, DurationMS: milliseconds(time.Since(start)), Reason: reason})
+		e := audit.Event{Time: start.UTC(), Request: id, Kind: audit.Tunnel, Method: http.MethodConnect, Host: p.redact(a.Host), Port: int(a.Port),
+			Status: http.StatusOK, BytesOut: out, BytesIn: in, DurationMS: milliseconds(time.Since(start)), Reason: route.Reason}
+		if refused != nil {
+			e.Kind, e.Status, e.Code, e.Reason = audit.Refusal, 0, refused.code, refused.reason
+		}
+		p.record(e)
 	}()
 	if _, err := io.WriteString(client, established); err != nil {
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { out = pipe(upstream, client) })
-	in = pipe(client, upstream)
+	if route.Opening == policy.AnyOpening {
+		wg.Go(func() { out = pipe(upstream, client) })
+		in = pipe(client, upstream)
+		wg.Wait()
+		return
+	}
+	retried := make(chan bool, 1)
+	wg.Go(func() {
+		var err error
+		if out, err = opened(client, upstream, a, route.Opening, retried); errors.As(err, &refused) {
+			_, _ = client.Close(), upstream.Close()
+			return
+		}
+		out += pipe(upstream, client)
+	})
+	in = answered(client, upstream, retried)
+	in += pipe(client, upstream)
 	wg.Wait()
 }
 
