@@ -86,24 +86,34 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 	b := &requestBody{x: x, ctx: r.Context()}
 	b.marks = b.roomForMarks[:0]
 	x.body = b
-	b.format, b.boundary = bodyFormat(r.Header["Content-Type"])
+	clear := false
+	b.format, b.boundary, clear = bodyFormat(r.Header["Content-Type"])
 	known := false
 	b.coding, known = codings(r.Header["Content-Encoding"])
 	places := x.scope.Body
-	b.edit = known && !enveloped(r.Header["Content-Type"]) && (places.Any || places.Selects() && b.format != 0)
+	b.edit = known && clear && !enveloped(r.Header["Content-Type"]) && (places.Any || places.Selects() && b.format != 0)
 	if !known && !places.IsZero() {
 		b.notes = append(b.notes, audit.Withheld{Place: "body", Reason: "the body's coding is not known, so it was not read"})
 	}
+	if !clear && !places.IsZero() {
+		b.notes = append(b.notes, audit.Withheld{Place: "body", Reason: "its Content-Type can be read in different ways"})
+	}
 	src := r.Body
 	hold := r.ContentLength > 0 && r.ContentLength <= maxHeld || r.ContentLength < 0 && b.format != 0
-	if digests := presentDigests(r.Header); b.edit && len(digests) > 0 && r.ContentLength > maxHeld {
-		// Whether a swap will happen is not known before the digest has gone.
-		b.edit = false
-		b.notes = append(b.notes, audit.Withheld{Place: "body", Reason: "a swap in this long body would make " + strings.Join(digests, ", ") + " wrong"})
+	if b.edit && r.ContentLength > maxHeld {
+		digests := presentDigests(r)
+		if scheme := b.signed(r); scheme != "" {
+			digests = append(digests, "the signature ("+scheme+")")
+		}
+		if len(digests) > 0 {
+			// Whether a swap will happen is not known before the digest has gone.
+			b.edit = false
+			b.notes = append(b.notes, audit.Withheld{Place: "body", Reason: "a swap in this long body would make " + strings.Join(digests, ", ") + " wrong"})
+		}
 	}
 	if !b.edit {
 		if known && len(b.coding) == 0 {
-			r.Body = &sentBody{r: x.p.opts.Table.Scan(src, b.found), src: src, x: x}
+			r.Body = &sentBody{r: x.p.opts.Table.ScanSpelled(src, b.found), src: src, x: x}
 		} else {
 			r.Body = &sentBody{r: src, src: src, x: x}
 		}
@@ -122,6 +132,9 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 			return &refusal{Code: policy.RequestInvalid, Host: host, Message: "the body of the request to " + host + " did not come within " + x.p.heldTime.String(),
 				Hint: "send it at once, or with a Content-Type that is not JSON, a form or multipart: it is then sent on as it comes", close: true}
 		}
+		if x.client.broken.Load() {
+			return x.framingRefusal()
+		}
 		if err != nil {
 			x.abort(err)
 			panic(http.ErrAbortHandler)
@@ -137,8 +150,8 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 func (b *requestBody) streamed(r *http.Request, body io.Reader, scan bool) *refusal {
 	r.ContentLength, r.GetBody = -1, nil
 	r.Header.Del("Content-Length")
-	if len(presentDigests(r.Header)) > 0 {
-		return b.digestRefusal(r.Header)
+	if ref := b.digestRefusal(r); ref != nil {
+		return ref
 	}
 	edited, err := b.pipeline(body, scan)
 	if err != nil {
@@ -153,9 +166,7 @@ func (b *requestBody) held(r *http.Request, original []byte) *refusal {
 	b.original = original
 	result := original
 	if len(b.coding) == 0 {
-		for hit, ok := b.x.p.opts.Table.Next(original, 0); ok; hit, ok = b.x.p.opts.Table.Next(original, hit.End) {
-			b.found(hit.Name)
-		}
+		b.x.p.opts.Table.Spelled(original, b.found)
 	}
 	if b.mayHoldMask(original) {
 		edited, long, ref := b.edited(original)
@@ -166,7 +177,7 @@ func (b *requestBody) held(r *http.Request, original []byte) *refusal {
 			return b.streamed(r, bytes.NewReader(original), false)
 		}
 		if edited != nil {
-			if ref := b.digestRefusal(r.Header); ref != nil {
+			if ref := b.digestRefusal(r); ref != nil {
 				return ref
 			}
 			result = edited

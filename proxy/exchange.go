@@ -37,6 +37,7 @@ type exchange struct {
 	// unedited is the head before the edits, to begin from again after a 401.
 	unedited *head
 	body     *requestBody
+	client   clientBody
 	out      counter
 	in       counter
 	conn     net.Conn // the upstream's
@@ -97,6 +98,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, scope *destinat
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	r = x.outbound(r)
+	x.watchBody(r)
 	x.p.goproxy.ServeHTTP(x.w, r)
 	x.w.endUpgraded()
 	x.mu.Lock()
@@ -274,6 +276,9 @@ func (x *exchange) failure(ctx *goproxy.ProxyCtx) *refusal {
 	if ctx.Req.Context().Err() != nil || errors.Is(ctx.Error, context.Canceled) {
 		x.abort(context.Canceled)
 		panic(http.ErrAbortHandler)
+	}
+	if x.client.broken.Load() {
+		return x.framingRefusal()
 	}
 	return x.p.dialRefusal(ctx.Error, x.scope.Authority)
 }

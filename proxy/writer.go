@@ -45,6 +45,9 @@ func (w *responseWriter) WriteHeader(status int) {
 	if w.length >= 0 && status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified && w.x.event.Method != http.MethodHead {
 		h["Content-Length"] = []string{strconv.FormatInt(w.length, 10)}
 	}
+	if w.x.client.ends() && status >= 200 {
+		h["Connection"] = []string{"close"}
+	}
 	w.ResponseWriter.WriteHeader(status)
 	if w.stream {
 		w.Flush()
