@@ -31,7 +31,7 @@ func readPartHeader(lines []byte) (names [][]byte, editable, ok bool) {
 		case equalFold(name, "content-type"):
 			types++
 			value = bytes.ToLower(value)
-			if bytes.Contains(value, []byte("multipart")) || bytes.Contains(value, []byte("message")) {
+			if bytes.Contains(value, []byte("multipart")) || bytes.Contains(value, []byte("message")) || !plainCharset(value) {
 				editable = false
 			}
 		case equalFold(name, "content-transfer-encoding"):
@@ -153,4 +153,21 @@ func equalFold(b []byte, lower string) bool {
 		}
 	}
 	return true
+}
+
+// plainCharset reports whether a part of this Content-Type, in lower case, is read as UTF-8 or as bytes. In another charset,
+// UTF-16 say, a receiver reads another text than was put there.
+func plainCharset(contentType []byte) bool {
+	_, charset, named := bytes.Cut(contentType, []byte("charset"))
+	if !named {
+		return true
+	}
+	charset, ok := bytes.CutPrefix(charset, []byte("="))
+	ok = ok && !bytes.Contains(charset, []byte("charset"))
+	charset, _ = cutAny(bytes.Trim(charset, `"`), `"; `)
+	switch string(charset) {
+	case "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1":
+		return ok
+	}
+	return false
 }

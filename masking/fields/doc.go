@@ -46,13 +46,16 @@
 // # Forms
 //
 // Fields are split at '&' only. A field whose name or value has an invalid
-// percent escape is not offered, nor is one without '='.
+// percent escape is not offered, nor is one without '=', nor one whose value
+// has a ';', where some receivers begin another field. From a field _charset_
+// on, also in multipart forms, nothing is offered: it chooses how the others
+// are read. Behind a value with a mask it is an [AmbiguousError].
 //
 // # Multipart forms
 //
 // A part is offered when its header consists of one Content-Disposition of
 // exactly the form form-data; name="x" and, if it likes, a Content-Type that is
-// not multipart or message and a Content-Transfer-Encoding of 7bit, 8bit or
+// not multipart or message and of no charset but UTF-8, ASCII and Latin-1, and a Content-Transfer-Encoding of 7bit, 8bit or
 // binary. Any other header (a Content-Length, say, which an edit would make
 // wrong), any other parameter (a file name), a folded line, or a name with a
 // backslash or a percent sign, which senders and receivers read in different

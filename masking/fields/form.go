@@ -131,6 +131,9 @@ func (x *formLexer) endName(value bool) error {
 	if bad || !begun {
 		return nil
 	}
+	if err := x.track.charset(name); err != nil {
+		return err
+	}
 	p, selected, _ := x.track.top(name, false)
 	if !selected {
 		return nil
@@ -146,12 +149,14 @@ func (x *formLexer) endName(value bool) error {
 
 // value implements lexer.
 func (x *formLexer) value(raw []byte) ([]byte, bool) {
+	// Some receivers begin another field at a semicolon.
+	one := bytes.IndexByte(raw, ';') < 0
 	if bytes.IndexByte(raw, '%') < 0 && bytes.IndexByte(raw, '+') < 0 {
-		return raw, true
+		return raw, one
 	}
 	var ok bool
 	x.scratch, ok = decodeForm(x.scratch[:0], raw)
-	return x.scratch, ok
+	return x.scratch, ok && one
 }
 
 // encode implements lexer.

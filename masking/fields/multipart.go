@@ -148,6 +148,9 @@ func (m *multipartLexer) head(w *window) (progress, error) {
 	w.pos, w.keep = end+4, end+4
 	m.state = partSkip
 	for _, name := range names {
+		if err := m.track.charset(name); err != nil {
+			return done, err
+		}
 		p, selected, _ := m.track.top(name, false)
 		if !selected {
 			continue

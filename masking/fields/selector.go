@@ -44,7 +44,7 @@ type node struct {
 // NewSelector compiles s. The error joins one for each pointer that is not
 // RFC 6901 or is that of the whole document.
 func NewSelector(s Selection) (*Selector, error) {
-	sel := &Selector{nodes: make([]node, 1), credential: s.Credential}
+	sel := &Selector{nodes: make([]node, 1), credential: s.Credential, longest: len(charsetField)}
 	if s.Credential {
 		sel.longest = maxCredentialKey
 	}

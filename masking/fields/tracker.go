@@ -21,6 +21,7 @@ type tracker struct {
 	sel       *Selector
 	nodes     []uint8
 	spellings []spelling
+	off       bool // nothing is selected any more
 
 	// Room for what is usual, so that it is not allocated piece by piece.
 	roomForNodes     [16]uint8
@@ -40,11 +41,38 @@ func (t *tracker) reset() {
 	}
 	clear(t.nodes)
 	t.spellings = t.spellings[:0]
+	t.off = false
+}
+
+// charsetField names, in a form, the charset of its other fields (RFC 7578, section 4.6; WHATWG HTML, form submission).
+const charsetField = "_charset_"
+
+// charset notes the name of a form's field. From a charsetField on nothing is selected: a receiver may read another text than what
+// is put into a field. The error is that of a place before it which held a mask.
+func (t *tracker) charset(name []byte) error {
+	if string(name) != charsetField {
+		return nil
+	}
+	t.off = true
+	for i, f := range t.nodes {
+		if f&marked != 0 {
+			return t.ambiguous(place(i), false)
+		}
+	}
+	for i := range t.spellings {
+		if t.spellings[i].flags&marked != 0 {
+			return t.ambiguous(place(-1-i), false)
+		}
+	}
+	return nil
 }
 
 // top returns the place of the top-level member, form field or part name, and
 // whether its value is selected there. ok is false when name is of no interest.
 func (t *tracker) top(name []byte, pointers bool) (p place, selected, ok bool) {
+	if t.off {
+		return 0, false, false
+	}
 	cred := t.sel.credential && isCredential(name)
 	if c := t.sel.child(0, name); c > 0 {
 		n := &t.sel.nodes[c]
