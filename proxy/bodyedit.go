@@ -28,7 +28,7 @@ func (b *requestBody) pipeline(src io.Reader, scan bool) (io.ReadCloser, error) 
 	case places.Any && !selects: // anywhere sees every mask
 		b.counts = true
 	default:
-		r = t.Scan(r, b.found)
+		r = t.ScanSpelled(r, b.found)
 	}
 	if selects {
 		var err error
@@ -38,7 +38,7 @@ func (b *requestBody) pipeline(src io.Reader, scan bool) (io.ReadCloser, error) 
 		}
 	}
 	if places.Any {
-		r = t.Reader(r, b.anywhere)
+		r = t.ReaderAfter(r, b.anywhere)
 	}
 	r = &errorWatch{r: r, b: b}
 	if len(b.coding) > 0 {
@@ -77,13 +77,15 @@ func (b *requestBody) editField(f fields.Field, value []byte) ([]byte, bool, err
 		if ref != nil {
 			return nil, false, b.refuse(ref.about("", b.x.scope.Authority))
 		}
+		where := fmt.Sprintf("the body's field %q", f.Name)
 		if b.beginsBoundary(value[last:hit.Start], last == 0) {
-			host := b.x.scope.name
-			return nil, false, b.refuse(&refusal{Code: policy.RequestInvalid, Secret: hit.Name, Host: host, Hint: "send the mask alone, or choose another boundary",
-				Message: fmt.Sprintf("request to %s: what stands before the mask in the body's field %q may begin a boundary", host, f.Name)})
+			return nil, false, b.refuse(b.boundaryRefusal(hit.Name, where))
+		}
+		if takesIn(value[:hit.Start]) {
+			return nil, false, b.refuse(b.x.takenIn(hit.Name, where))
 		}
 		if out = append(append(out, value[last:hit.Start]...), v...); len(out) > maxEdited {
-			return nil, false, b.refuse(unfit(fmt.Sprintf("the body's field %q: with its masks swapped it is longer than 8 MiB", f.Name)).about(hit.Name, b.x.scope.Authority))
+			return nil, false, b.refuse(unfit(where+": with its masks swapped it is longer than 8 MiB").about(hit.Name, b.x.scope.Authority))
 		}
 		last = hit.End
 		b.swapped(hit.Name, d.Place)
@@ -98,7 +100,7 @@ func (b *requestBody) editField(f fields.Field, value []byte) ([]byte, bool, err
 // the boundary's line. With the value behind it that line may or may not be one, and what becomes of the request would tell a
 // client that chooses the boundary how the value begins. first says that before is the beginning of the field.
 func (b *requestBody) beginsBoundary(before []byte, first bool) bool {
-	if b.format != fields.Multipart {
+	if b.boundary == "" {
 		return false
 	}
 	line := bytes.LastIndexAny(before, "\r\n") + 1
@@ -109,13 +111,27 @@ func (b *requestBody) beginsBoundary(before []byte, first bool) bool {
 	return len(before) > 0 && bytes.HasPrefix([]byte("--"+b.boundary), before)
 }
 
-// anywhere gives the value for a mask under body:*, encoded for the body's format.
-func (b *requestBody) anywhere(name string) ([]byte, bool) {
+func (b *requestBody) boundaryRefusal(secret, where string) *refusal {
+	host := b.x.scope.name
+	return &refusal{Code: policy.RequestInvalid, Secret: secret, Host: host, Hint: "send the mask alone, or choose another boundary",
+		Message: "request to " + host + ": what stands before the mask in " + where + " may begin a boundary"}
+}
+
+// anywhere gives the value for a mask under body:*, encoded for the body's format. before is what stands before it.
+func (b *requestBody) anywhere(name string, before []byte) ([]byte, bool) {
 	if b.counts {
 		b.found(name)
 	}
 	d := b.x.scope.Judge(name, policy.Site{Kind: policy.InBody})
 	if d.Verdict != policy.Swap || b.refusal() != nil {
+		return nil, false
+	}
+	switch {
+	case b.beginsBoundary(before, true):
+		_ = b.refuse(b.boundaryRefusal(name, "the body"))
+		return nil, false
+	case takesIn(before):
+		_ = b.refuse(b.x.takenIn(name, "the body"))
 		return nil, false
 	}
 	v, ref := b.x.p.value(b.ctx, name, b.x.scope.Authority)

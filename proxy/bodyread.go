@@ -5,35 +5,10 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"net/http"
 	"strings"
 
 	"kz/masking/fields"
 )
-
-// digestHeaders hold a digest of, or a signature over, the body. A swap makes them wrong.
-var digestHeaders = []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "X-Amz-Content-Sha256", "X-Goog-Hash",
-	"Signature-Input", "X-Hub-Signature", "X-Hub-Signature-256"}
-
-func presentDigests(h http.Header) []string {
-	var found []string
-	for _, name := range digestHeaders {
-		if v := h[name]; len(v) > 0 && v[0] != "" && v[0] != "UNSIGNED-PAYLOAD" {
-			found = append(found, name)
-		}
-	}
-	return found
-}
-
-func (b *requestBody) digestRefusal(h http.Header) *refusal {
-	found := presentDigests(h)
-	if len(found) == 0 {
-		return nil
-	}
-	host := b.x.scope.name
-	return &refusal{Code: codeSignatureUnsupported, Secret: b.only(), Host: host, Hint: "send the request without " + strings.Join(found, ", "),
-		Message: "request to " + host + ": a swap in the body would make " + strings.Join(found, ", ") + " wrong"}
-}
 
 var errLong = errors.New("proxy: an edited body is too long to be held")
 
@@ -89,30 +64,57 @@ func (w *watchedWriter) Write(p []byte) (int, error) {
 	return w.w.Write(p)
 }
 
-// bodyFormat is the format of a body that can be edited; 0 for any other.
-func bodyFormat(contentType []string) (fields.Format, string) {
-	if len(contentType) != 1 {
-		return 0, ""
-	}
-	if contentType[0] == "application/json" {
-		return fields.JSON, ""
+// bodyFormat is the format of a body of which single fields can be edited, 0 for any other, and the boundary of a multipart one.
+// clear says that receivers agree about it; what they may read in different ways is not edited at all.
+func bodyFormat(contentType []string) (format fields.Format, boundary string, clear bool) {
+	switch {
+	case len(contentType) == 0:
+		return 0, "", true
+	case len(contentType) > 1:
+		return 0, "", false
+	case contentType[0] == "application/json":
+		return fields.JSON, "", true
 	}
 	media, params, err := mime.ParseMediaType(contentType[0])
-	if err != nil {
-		return 0, ""
+	if charset, ok := params["charset"]; err != nil || ok && !plainCharset(charset) {
+		return 0, "", false
 	}
 	switch {
 	case media == "application/json", media == "text/json":
-		return fields.JSON, ""
+		return fields.JSON, "", true
 	case media == "application/x-www-form-urlencoded":
-		return fields.Form, ""
-	case media == "multipart/form-data" && params["boundary"] != "":
-		return fields.Multipart, params["boundary"]
+		return fields.Form, "", true
+	case strings.HasPrefix(media, "multipart/"):
+		if boundary = params["boundary"]; boundary == "" || !oneBoundary(contentType[0]) {
+			return 0, "", false
+		}
+		if media == "multipart/form-data" {
+			format = fields.Multipart
+		}
+		return format, boundary, true
 	// Envelopes of Connect are not JSON, though they end like it (connectrpc.com, "Streaming RPCs").
 	case strings.HasSuffix(media, "+json") && !strings.HasPrefix(media, "application/connect") && !strings.HasPrefix(media, "application/grpc"):
-		return fields.JSON, ""
+		return fields.JSON, "", true
 	}
-	return 0, ""
+	return 0, "", true
+}
+
+// oneBoundary reports whether every receiver finds the same boundary in a Content-Type: not where it is continued or encoded
+// (RFC 2231), escaped, or where another one stands in the quotes of something else.
+func oneBoundary(contentType string) bool {
+	lower := strings.ToLower(contentType)
+	_, after, _ := strings.Cut(lower, "boundary")
+	return strings.HasPrefix(after, "=") && !strings.Contains(after, "boundary=") && !strings.Contains(after, "boundary*") && !strings.Contains(lower, "\\")
+}
+
+// plainCharset reports whether ASCII, and what most values are, reads the same in the charset: a client that chooses another one,
+// UTF-16 say, has its upstream read another text than the value, which it may then echo.
+func plainCharset(name string) bool {
+	switch strings.ToLower(name) {
+	case "*", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso8859-1", "latin1", "iso-8859-15", "windows-1252":
+		return true
+	}
+	return false
 }
 
 // firstRoom is what is allocated for a body before any of it has come: a length is quickly said.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"kz/masking"
@@ -24,12 +25,16 @@ type edit struct {
 func (x *exchange) prepare(r *http.Request) *refusal {
 	// First, so that no mask is judged in a header that does not go on.
 	cleanRequest(r, x.scope)
+	if m := overridden(r.Header); m != "" {
+		return methodRefusal(m, x.scope.Authority)
+	}
 	if ref := x.judgeHeaders(r.Header); ref != nil {
 		return ref
 	}
-	if ref := x.judgeURL(r.URL); ref != nil {
+	if ref := x.judgeURL(r.URL, r.Header); ref != nil {
 		return ref
 	}
+	x.cleanTrailers(r)
 	if ref := x.applyEdits(r); ref != nil {
 		return ref
 	}
@@ -153,17 +158,21 @@ func (x *exchange) ambiguous(secret, what string) *refusal {
 }
 
 // judgeURL finds the masks of the path and the query, as they are and percent-encoded.
-func (x *exchange) judgeURL(u *url.URL) *refusal {
+func (x *exchange) judgeURL(u *url.URL, h http.Header) *refusal {
 	path := rawPath(u)
 	if !mayHoldMask(path) && !mayHoldMask(u.RawQuery) {
+		x.noteSpelledURL(path)
+		x.noteSpelledURL(u.RawQuery)
 		return nil
 	}
+	signed := signaturesOf(h)
+	scheme := signed.inURL(u.RawQuery)
 	for i, segment := range strings.Split(path, "/") {
-		if ref := x.judgeSegment(i, segment); ref != nil {
+		if ref := x.judgeSegment(i, segment, scheme); ref != nil {
 			return ref
 		}
 	}
-	return x.judgeQuery(u.RawQuery)
+	return x.judgeQuery(u.RawQuery, scheme)
 }
 
 // rawPath is the path as it is sent.
@@ -190,7 +199,7 @@ func mayHoldMask(s string) bool {
 	return strings.Contains(s, masking.Prefix) || strings.IndexByte(s, '%') >= 0
 }
 
-func (x *exchange) judgeSegment(i int, segment string) *refusal {
+func (x *exchange) judgeSegment(i int, segment, scheme string) *refusal {
 	decoded, err := url.PathUnescape(segment)
 	if err != nil {
 		decoded = segment
@@ -200,15 +209,17 @@ func (x *exchange) judgeSegment(i int, segment string) *refusal {
 		return nil
 	}
 	d, swap, ref := x.judge(hit.Name, policy.Site{Kind: policy.InPath, Whole: hit.Start == 0 && hit.End == len(decoded)})
-	if !swap {
+	if ref = x.unlessSigned(hit.Name, scheme, swap, ref); !swap || ref != nil {
 		return ref
 	}
 	if _, again := x.p.opts.Table.NextString(decoded, hit.End); again {
 		return x.ambiguous(hit.Name, "a path segment holds several masks")
 	}
+	if takesIn([]byte(decoded[:hit.Start])) {
+		return x.takenIn(hit.Name, "the path")
+	}
 	x.edits = append(x.edits, edit{hit.Name, d.Place, func(r *http.Request, value string) *refusal {
-		next := decoded[:hit.Start] + value + decoded[hit.End:]
-		if next == "." || next == ".." {
+		if !oneSegment(decoded[:hit.Start] + value + decoded[hit.End:]) {
 			return unfit("a path segment")
 		}
 		segments := strings.Split(rawPath(r.URL), "/")
@@ -217,6 +228,20 @@ func (x *exchange) judgeSegment(i int, segment string) *refusal {
 		return nil
 	}})
 	return nil
+}
+
+// oneSegment reports whether s is a segment of a path to every receiver: not for those that decode an escaped slash, take a
+// backslash for one, or leave out what follows a semicolon, may it be empty or one of those that lead elsewhere.
+func oneSegment(s string) bool {
+	if s == "" {
+		return false
+	}
+	for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if part, _, _ = strings.Cut(part, ";"); part == "." || part == ".." {
+			return false
+		}
+	}
+	return true
 }
 
 // escapeAround puts the escaped value into raw in the place of the mask, leaving the rest of raw as it was spelled where
@@ -229,10 +254,11 @@ func escapeAround(raw, decoded string, hit masking.Hit, value string, escape fun
 	return escape(decoded[:hit.Start] + value + decoded[hit.End:])
 }
 
-func (x *exchange) judgeQuery(query string) *refusal {
+func (x *exchange) judgeQuery(query, scheme string) *refusal {
 	params := strings.Split(query, "&")
+	// Some receivers end a parameter at a semicolon too.
 	names := make(map[string]int, len(params))
-	for _, p := range params {
+	for p := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
 		names[paramName(p)]++
 	}
 	for i, p := range params {
@@ -245,14 +271,14 @@ func (x *exchange) judgeQuery(query string) *refusal {
 		}
 		value, err := url.QueryUnescape(rawValue)
 		if err != nil {
-			value = rawValue
+			value = unescapePercent(rawValue)
 		}
 		hit, ok := x.p.opts.Table.NextString(value, 0)
 		if !ok {
 			continue
 		}
 		d, swap, ref := x.judge(hit.Name, policy.Site{Kind: policy.InQuery, Name: name, Whole: hit.Start == 0 && hit.End == len(value)})
-		if ref != nil {
+		if ref = x.unlessSigned(hit.Name, scheme, swap, ref); ref != nil {
 			return ref
 		}
 		if !swap {
@@ -260,6 +286,15 @@ func (x *exchange) judgeQuery(query string) *refusal {
 		}
 		if _, again := x.p.opts.Table.NextString(value, hit.End); again || names[name] > 1 {
 			return x.ambiguous(hit.Name, "a query parameter occurs more than once")
+		}
+		if err != nil {
+			return x.ambiguous(hit.Name, "a query parameter holds an escape that is none")
+		}
+		if strings.Contains(rawValue, ";") {
+			return x.ambiguous(hit.Name, "a query parameter holds a semicolon, at which some receivers begin another")
+		}
+		if takesIn([]byte(value[:hit.Start])) {
+			return x.takenIn(hit.Name, "the query parameter "+strconv.Quote(name))
 		}
 		x.edits = append(x.edits, edit{hit.Name, d.Place, func(r *http.Request, v string) *refusal {
 			params := strings.Split(r.URL.RawQuery, "&")

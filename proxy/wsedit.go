@@ -97,7 +97,7 @@ func (s *frameSwapper) whole(p []byte) ([]byte, bool) {
 	first.note(p)
 	var out []byte
 	for ; ok; hit, ok = table.Next(p, hit.End) {
-		value, swap := s.value(hit.Name, first.json())
+		value, swap := s.value(hit.Name, p[:hit.Start], first.json())
 		if !swap {
 			continue
 		}
@@ -114,14 +114,17 @@ func (s *frameSwapper) whole(p []byte) ([]byte, bool) {
 
 func (s *frameSwapper) stream(r io.Reader) io.Reader {
 	f := &firstByte{r: r}
-	return s.x.p.opts.Table.Reader(f, func(name string) ([]byte, bool) { return s.value(name, f.json()) })
+	return s.x.p.opts.Table.ReaderAfter(f, func(name string, before []byte) ([]byte, bool) { return s.value(name, before, f.json()) })
 }
 
-// value is what goes in for one mask; with false the mask stays, inert as it is.
-func (s *frameSwapper) value(name string, json bool) ([]byte, bool) {
+// value is what goes in for one mask, behind before; with false the mask stays, inert as it is.
+func (s *frameSwapper) value(name string, before []byte, json bool) ([]byte, bool) {
 	d := s.x.scope.Judge(name, policy.Site{Kind: policy.InFrame})
 	if d.Verdict != policy.Swap {
 		return s.withhold(name, d.Reason)
+	}
+	if takesIn(before) {
+		return s.withhold(name, "what stands before it begins an escape, which would take in the beginning of the value")
 	}
 	v, ref := s.x.p.value(s.ctx, name, s.x.scope.Authority)
 	if ref != nil {

@@ -113,11 +113,22 @@ var reflected = map[string]bool{
 	"X-Cloud-Trace-Context": true, "X-Amzn-Trace-Id": true, "X-Datadog-Trace-Id": true, "X-Datadog-Parent-Id": true,
 	"X-Request-Id": true, "X-Correlation-Id": true, "Request-Id": true, "X-Trace-Id": true, "X-Amzn-Requestid": true,
 	"Correlation-Id": true, "X-Client-Request-Id": true, "X-Real-Ip": true,
+	"Sentry-Trace": true, "X-Ot-Span-Context": true, "Elastic-Apm-Traceparent": true, "Newrelic": true,
+	"True-Client-Ip": true, "X-Client-Ip": true, "X-Cluster-Client-Ip": true, "Cf-Connecting-Ip": true, "Client-Ip": true,
+	"X-Original-Host": true, "X-Original-Url": true, "X-Rewrite-Url": true, "From": true, "Prefer": true,
+	"Content-Type": true, "Content-Encoding": true, "Content-Language": true, "Content-Location": true, "Content-Disposition": true, // quoted in a 415, often in lower case
+	"X-Http-Method-Override": true, "X-Http-Method": true, "X-Method-Override": true, // and in a 405
 }
 
 // Reflected reports whether the header of this canonical name is one in which a mask is inert and is never swapped,
 // unless a place names that header.
 func Reflected(name string) bool {
-	return reflected[name] || strings.HasPrefix(name, "Accept") || strings.HasPrefix(name, "X-Forwarded-") ||
-		strings.HasPrefix(name, "X-B3-")
+	for _, prefix := range []string{"Accept", "X-Forwarded-", "X-B3-",
+		"Access-Control-", // answered in kind
+		"Sec-"} {          // of WebSocket among them, whose key is answered with a digest of it: to guess a value against
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return reflected[name]
 }
