@@ -138,7 +138,7 @@ func (d *dialer) keep(conn net.Conn) (net.Conn, error) {
 
 // another dials as d does, and closes only what it has dialled.
 func (d *dialer) another() *dialer {
-	return &dialer{pins: d.pins, allowPrivate: d.allowPrivate, via: d.via, own: d.own, resolver: d.resolver, roots: d.roots, sessions: d.sessions}
+	return &dialer{pins: d.pins, allowPrivate: d.allowPrivate, via: d.via, own: d.own, resolver: d.resolver, roots: d.roots, verifier: d.verifier, sessions: d.sessions}
 }
 
 // close ends every connection, and those that are still being made as soon as they are.

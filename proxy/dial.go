@@ -36,6 +36,7 @@ type dialer struct {
 	own          func(netip.AddrPort) bool
 	resolver     *net.Resolver
 	roots        func() (*x509.CertPool, error)
+	verifier     verifier
 	sessions     tls.ClientSessionCache
 
 	mu     sync.Mutex
@@ -102,16 +103,18 @@ func (d *dialer) connect(ctx context.Context, a policy.Authority) (net.Conn, err
 func (d *dialer) dialAddress(ctx context.Context, address string, exempt bool) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	nd := net.Dialer{KeepAlive: 30 * time.Second}
-	if !exempt {
-		nd.Control = func(_, address string, _ syscall.RawConn) error {
-			ap, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return err
-			}
+	nd := net.Dialer{KeepAlive: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		ap, err := netip.ParseAddrPort(address)
+		switch {
+		case err != nil:
+			return err
+		case !exempt:
 			return d.check(ap)
+		case d.isOwn(ap):
+			return &addressError{own: true}
 		}
-	}
+		return nil
+	}}
 	addrs, err := d.lookup(ctx, address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
@@ -128,7 +131,7 @@ func (d *dialer) check(ap netip.AddrPort) error {
 	if class == policy.Metadata {
 		return &addressError{class: class}
 	}
-	if d.own != nil && d.own(netip.AddrPortFrom(ip, ap.Port())) {
+	if d.isOwn(ap) {
 		return &addressError{own: true}
 	}
 	if class == policy.Private {
@@ -142,7 +145,12 @@ func (d *dialer) check(ap netip.AddrPort) error {
 	return nil
 }
 
-// dialVia opens a tunnel to a through the upstream proxy. The proxy's own address is exempt from check.
+// isOwn reports whether dialling ap would reach kz itself.
+func (d *dialer) isOwn(ap netip.AddrPort) bool {
+	return d.own != nil && d.own(netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port()))
+}
+
+// dialVia opens a tunnel to a through the upstream proxy. That proxy's own address is exempt from check, unless it is kz's.
 func (d *dialer) dialVia(ctx context.Context, a policy.Authority) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout+handshakeTimeout)
 	defer cancel()
@@ -175,7 +183,7 @@ func (d *dialer) openVia(ctx context.Context, conn net.Conn, a policy.Authority)
 		if err != nil {
 			return nil, err
 		}
-		tc := tls.Client(conn, &tls.Config{ServerName: d.via.Hostname(), RootCAs: roots, MinVersion: tls.VersionTLS12})
+		tc := tls.Client(conn, d.verifier.config(d.via.Hostname(), roots))
 		if err := tc.HandshakeContext(ctx); err != nil {
 			return nil, err
 		}
@@ -218,9 +226,9 @@ func (d *dialer) dialTLS(ctx context.Context, a policy.Authority, protocols []st
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	conn := tls.Client(&upstreamConn{Conn: raw}, &tls.Config{
-		ServerName: a.Host, RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: protocols, ClientSessionCache: d.sessions,
-	})
+	config := d.verifier.config(a.Host, roots)
+	config.NextProtos, config.ClientSessionCache = protocols, d.sessions
+	conn := tls.Client(&upstreamConn{Conn: raw}, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		if isVerification(err) {
@@ -233,10 +241,11 @@ func (d *dialer) dialTLS(ctx context.Context, a policy.Authority, protocols []st
 
 // isVerification tells "is not what it claims, or not TLS at all" from "could not be reached".
 func isVerification(err error) bool {
+	var own *verifyError
 	var cert *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
-	return errors.As(err, &cert) || errors.As(err, &record) || errors.As(err, &alert)
+	return errors.As(err, &own) || errors.As(err, &cert) || errors.As(err, &record) || errors.As(err, &alert)
 }
 
 // upstreamConn remembers whether the peer ended the connection below TLS. A body that lasts until the connection's end

@@ -33,10 +33,10 @@ type Options struct {
 
 	Log           *slog.Logger                   // nil: nothing is logged
 	Roots         func() (*x509.CertPool, error) // who may sign for upstreams; asked at the first connection. Nil: the system's
+	Distrust      []*x509.Certificate            // who may not, even if among Roots, beside Authority, which never may
 	AllowPrivate  []netip.Prefix                 // networks off the open internet that may be dialled
 	Resolve       []policy.Pin                   // where names are really dialled
 	UpstreamProxy *url.URL                       // nil: upstreams are dialled directly
-	Own           func(netip.AddrPort) bool      // further addresses that must not be dialled; the listener's are known
 	MaxConns      int                            // connections at a time; 0: 4096
 }
 

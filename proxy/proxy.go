@@ -87,7 +87,7 @@ func New(o Options) (*Proxy, error) {
 	p.tlsConfig = clientTLS(minter)
 	p.dialer = &dialer{
 		pins: o.Resolve, allowPrivate: o.AllowPrivate, via: o.UpstreamProxy, own: p.isOwn,
-		roots: sync.OnceValues(o.Roots), sessions: tls.NewLRUClientSessionCache(1024),
+		roots: sync.OnceValues(o.Roots), verifier: newVerifier(o.Authority.Certificate(), o.Distrust), sessions: tls.NewLRUClientSessionCache(1024),
 	}
 	p.transports = newTransports(p.dialer)
 	p.departures.every, p.heldTime = departedEvery, defaultHeldTime
@@ -151,9 +151,6 @@ func (p *Proxy) Serve(l net.Listener) error {
 
 // isOwn reports whether dialling a would reach this proxy itself.
 func (p *Proxy) isOwn(a netip.AddrPort) bool {
-	if p.opts.Own != nil && p.opts.Own(a) {
-		return true
-	}
 	own := false
 	p.own.Range(func(k, _ any) bool {
 		l := k.(netip.AddrPort)
