@@ -31,7 +31,7 @@ type app struct {
 	cwd        func() (string, error)
 	isTerminal func(stream any) bool // stream: one of stdin, stdout, stderr
 	now        func() time.Time
-	inSession  func() bool // does an ancestor of this process run a blind session?
+	inSession  func() bool // does this process descend from a blind session?
 }
 
 // newApp binds an app to this process.
@@ -43,8 +43,8 @@ func newApp() *app {
 		cwd:        os.Getwd,
 		isTerminal: isTerminal,
 		now:        time.Now,
-		inSession:  ancestorSession,
 	}
+	a.inSession = func() bool { return ancestorSession() || a.sessionSaysSo() }
 	a.ui = newUI(os.Stderr, colourful(a.getenv, isTerminal(os.Stderr)))
 	return a
 }

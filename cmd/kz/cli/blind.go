@@ -69,26 +69,25 @@ type blind struct {
 	audit   *audit.File
 	tally   *tally
 	room    []byte // see newHeapRoom
+	cfg     *config.Config
+	options blindOptions
 	stop    func() // ends giveBack
 }
 
 // newBlind makes the session of the chosen secrets. It fetches nothing yet.
 func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptions) (_ *blind, err error) {
-	s := &blind{identity: o.Identity, secrets: secrets, room: newHeapRoom()}
+	s := &blind{identity: o.Identity, secrets: secrets, room: newHeapRoom(), cfg: cfg, options: o}
 	if s.identity == nil {
 		if s.identity, err = newIdentity(); err != nil {
 			return nil, fmt.Errorf("making the session: %w", err)
 		}
 	}
 	var entries []masking.Entry
-	var bindings []policy.Secret
 	for _, sec := range secrets {
 		if !s.managed(sec) {
 			continue
 		}
 		entries = append(entries, masking.Entry{Name: sec.Name, Shape: sec.Mask})
-		bindings = append(bindings, policy.Secret{Name: sec.Name, Hosts: sec.Hosts, Places: sec.Places, Ranges: sec.Ranges,
-			Any: o.AnyHost && len(sec.Hosts) == 0 && sec.Masked()})
 	}
 	if s.table, err = masking.NewTable(s.Key, entries); err != nil {
 		return nil, err
@@ -111,12 +110,8 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 	}
 	s.tally = &tally{next: s.audit}
 	s.proxy, err = proxy.New(proxy.Options{
-		Policy: policy.New(bindings, policy.Egress{
-			Strict:       cfg.Egress.Mode == "strict" || cfg.Egress.Mode == "" && o.Strict,
-			InterceptAll: cfg.Egress.Intercept == "all",
-			Allow:        cfg.Egress.Allow, Deny: cfg.Egress.Deny,
-		}),
-		Table: s.table, Authority: s.Authority, Credential: s.Credential, Session: s.ID, Audit: s.tally,
+		Policy: s.policyOf(cfg, secrets),
+		Table:  s.table, Authority: s.Authority, Credential: s.Credential, Session: s.ID, Audit: s.tally,
 		Values: s.cache.Get, Rejected: s.rejected, Log: a.logger(o.LogLevel), Roots: roots,
 		AllowPrivate: cfg.Egress.AllowPrivate, Resolve: cfg.Egress.Resolve, UpstreamProxy: via,
 	})
@@ -128,6 +123,22 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 	s.stop = sync.OnceFunc(func() { close(stopped) })
 	go giveBack(s.proxy.Begun, debug.FreeOSMemory, stopped)
 	return s, nil
+}
+
+// policyOf is what a configuration says about the secrets of this session.
+func (s *blind) policyOf(cfg *config.Config, secrets []config.Secret) *policy.Policy {
+	var bindings []policy.Secret
+	for _, sec := range secrets {
+		if s.managed(sec) {
+			bindings = append(bindings, policy.Secret{Name: sec.Name, Hosts: sec.Hosts, Places: sec.Places, Ranges: sec.Ranges,
+				Any: s.options.AnyHost && len(sec.Hosts) == 0 && sec.Masked()})
+		}
+	}
+	return policy.New(bindings, policy.Egress{
+		Strict:       cfg.Egress.Mode == "strict" || cfg.Egress.Mode == "" && s.options.Strict,
+		InterceptAll: cfg.Egress.Intercept == "all",
+		Allow:        cfg.Egress.Allow, Deny: cfg.Egress.Deny,
+	})
 }
 
 // managed reports whether a secret has a mask and is scrubbed: all but those which the child is given in plain.

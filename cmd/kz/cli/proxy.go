@@ -59,6 +59,7 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.proxy.Serve(l) }()
+	defer a.openControl(s, "kz proxy", reloader{a, f.Config, f.Env, nil}).close()
 	remove, err := a.announce(ctx, s, f, advertise(l.Addr().String()))
 	if err != nil {
 		return err

@@ -88,6 +88,7 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 		return err
 	}
 	go func() { _ = s.proxy.Serve(l) }()
+	defer a.openControl(s, "kz run", reloader{a, f.Config, f.Env, f.Only}).close()
 	env, report, err := childEnv(envSpec{
 		Parent: a.environ, Secrets: s.variables(ctx), Blind: s.environment(s.proxyURL(l.Addr().String()), files),
 		Clean: f.CleanEnv, Keep: f.KeepEnv, KeepProxy: f.NoForceProxy,

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -13,9 +14,9 @@ const sessionVariable = "KZ_SESSION"
 // values, or change what it may reach.
 //
 // A session is known by its variable and by ancestry, so that unsetting the variable is not
-// enough. This stops an agent that tries the obvious. It is no wall: a process of the same
-// user that leaves its ancestors (setsid and a second fork) has all that the user has, unless
-// it is isolated.
+// enough; on Linux leaving one's ancestors (setsid, a second fork, a namespace of processes)
+// is not either. It is no wall: a process of the same user that has another of the user's
+// services start something for it has all that the user has, unless it is isolated.
 func (a *app) outsideOnly(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		if err := a.outsideSession(c.CommandPath()); err != nil {
@@ -32,4 +33,26 @@ func (a *app) outsideSession(command string) error {
 	}
 	return withHint(fmt.Errorf("`%s` is refused inside a blind session", command),
 		"this program was started by `kz run --blind`; a person can run it in another terminal")
+}
+
+// askPatience is how long a session may take to say whether this process is one of its own.
+const askPatience = 500 * time.Millisecond
+
+// sessionSaysSo asks the running sessions of this user: what /proc hides from this process (a namespace, hidepid) it may
+// not hide from them.
+func (a *app) sessionSaysSo() bool {
+	sockets := a.controlSockets()
+	inside := make(chan bool, len(sockets))
+	for _, path := range sockets {
+		go func() {
+			reply, err := askControl(path, opInside, askPatience)
+			inside <- err == nil && reply.Inside
+		}()
+	}
+	for range sockets {
+		if <-inside {
+			return true
+		}
+	}
+	return false
 }

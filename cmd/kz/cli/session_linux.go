@@ -11,33 +11,78 @@ import (
 // descendant can neither remove nor move the mark.
 const sessionName = "kz-blind"
 
-// markSession gives this process its name; the file was opened before it could no longer be.
+// markSession gives this process its name; the file was opened before it could no longer be. It also adopts what its
+// descendants leave behind, so that none of them gets away by losing its parents (setsid and a second fork).
 func (p process) markSession() error {
 	if p.name == nil {
 		return nil
 	}
-	_, err := p.name.WriteString(sessionName) // a file without positions
-	return err
+	if _, err := p.name.WriteString(sessionName); err != nil { // a file without positions
+		return err
+	}
+	return adoptOrphans()
 }
 
-// ancestorSession walks up from the parent. The walk ends where /proc does: at the first
-// process, at the border of a process namespace, or at one that is hidden.
+// ancestorSession walks up from this process, under the number that /proc has for it.
 func ancestorSession() bool {
-	for pid, depth := os.Getppid(), 0; pid > 0 && depth < 1024; depth++ {
-		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		if err != nil {
+	return descends("self", func(_ int, name string) bool { return name == sessionName })
+}
+
+// maxAncestors is far more than there are: whoever has more is hiding something.
+const maxAncestors = 1024
+
+// descends reports whether is holds for a process of /proc or one of those above it. The walk ends where /proc does: at
+// the first process, at the border of a process namespace, or at one that is hidden.
+func descends(pid string, is func(pid int, name string) bool) bool {
+	p, ok := readStat(pid)
+	for range 4 * maxAncestors {
+		switch {
+		case !ok || p.pid <= 0:
+			return false
+		case is(p.pid, p.name):
+			return true
+		case p.parent <= 0:
 			return false
 		}
-		name, parent, ok := parseStat(string(stat))
-		if !ok {
-			return false
+		above, known := readStat(strconv.Itoa(p.parent))
+		again, still := readStat(strconv.Itoa(p.pid))
+		if still && again.parent != p.parent {
+			again.depth = p.depth
+			p = again // its parent ended meanwhile, and that number may be another's
+			continue
 		}
-		if name == sessionName {
+		if !still { // it has ended, and what it leaves behind has another parent
+			p, ok = readStat(pid)
+			continue
+		}
+		if above.depth = p.depth + 1; above.depth > maxAncestors {
 			return true
 		}
-		pid = parent
+		p, ok = above, known
 	}
-	return false
+	return true
+}
+
+// ancestor is one process on the way up.
+type ancestor struct {
+	pid, parent int
+	name        string
+	depth       int
+}
+
+func readStat(pid string) (ancestor, bool) {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return ancestor{}, false
+	}
+	number, _, _ := strings.Cut(string(stat), " ")
+	a := ancestor{}
+	var ok bool
+	if a.name, a.parent, ok = parseStat(string(stat)); !ok {
+		return ancestor{}, false
+	}
+	a.pid, err = strconv.Atoi(number)
+	return a, err == nil
 }
 
 // parseStat reads "PID (NAME) STATE PPID …" (proc_pid_stat(5)); the name may hold anything.
