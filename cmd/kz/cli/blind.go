@@ -99,6 +99,10 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 	if err != nil {
 		return nil, err
 	}
+	distrusted, err := a.distrusted()
+	if err != nil {
+		return nil, err
+	}
 	var via *url.URL
 	if cfg.Egress.UpstreamProxy != "" {
 		if via, err = url.Parse(cfg.Egress.UpstreamProxy); err != nil {
@@ -113,7 +117,7 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 		Policy: s.policyOf(cfg, secrets),
 		Table:  s.table, Authority: s.Authority, Credential: s.Credential, Session: s.ID, Audit: s.tally,
 		Values: s.cache.Get, Rejected: s.rejected, Log: a.logger(o.LogLevel), Roots: roots,
-		AllowPrivate: cfg.Egress.AllowPrivate, Resolve: cfg.Egress.Resolve, UpstreamProxy: via,
+		AllowPrivate: cfg.Egress.AllowPrivate, Resolve: cfg.Egress.Resolve, UpstreamProxy: via, Distrust: distrusted,
 	})
 	if err != nil {
 		_ = s.audit.Close()

@@ -57,6 +57,10 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	if err != nil {
 		return withHint(fmt.Errorf("listening on %s: %w", f.Listen, err), "choose another address with --listen")
 	}
+	if !onLoopback(l.Addr()) {
+		a.ui.Warnf("%s can be reached from other machines; what clients send to the proxy itself, its credential included, is not encrypted on the way", l.Addr())
+		a.ui.Hintf("let only the network of the clients reach it")
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.proxy.Serve(l) }()
 	defer a.openControl(s, "kz proxy", reloader{a, f.Config, f.Env, nil}).close()
@@ -78,6 +82,12 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 		return err
 	}
 	return nil
+}
+
+// onLoopback asks the listener itself: what a name stands for is not kz's to decide.
+func onLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }
 
 // advertised checks the listen address and says how clients reach it.
