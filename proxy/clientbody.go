@@ -9,12 +9,14 @@ import (
 	"kz/proxy/policy"
 )
 
-// clientBody is the body of a request as the client's framing has it. Where the answer may begin before a request has
-// been read to its end, net/http goes on with the connection behind chunks that it could not read: what the client calls
-// a body would be read as its next request. So such a connection ends with the answer.
+// clientBody is the body of a request as the client's framing has it. Where the answer may begin before a request of
+// HTTP/1.1 has been read to its end, net/http goes on with the connection behind chunks that it could not read: what the
+// client calls a body would be read as its next request. Behind a body that was not read it ends the connection, and does
+// not say so. So such an answer says that it is the last.
 type clientBody struct {
 	io.ReadCloser
-	chunked bool // over HTTP/1.1
+	http1   bool
+	chunked bool
 	whole   atomic.Bool
 	broken  atomic.Bool // it is not framed as it says
 }
@@ -25,7 +27,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		b.whole.Store(true)
-	case err != nil && b.chunked && misframed(err):
+	case err != nil && b.http1 && b.chunked && misframed(err):
 		b.broken.Store(true)
 	}
 	return n, err
@@ -43,12 +45,12 @@ func (x *exchange) watchBody(r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return
 	}
-	x.client.ReadCloser, x.client.chunked = r.Body, r.ProtoMajor == 1 && r.ContentLength < 0
+	x.client.ReadCloser, x.client.http1, x.client.chunked = r.Body, r.ProtoMajor == 1, r.ContentLength < 0
 	r.Body = &x.client
 }
 
 // ends reports whether the client's connection must end with the answer whose head is written now.
-func (b *clientBody) ends() bool { return b.chunked && !b.whole.Load() }
+func (b *clientBody) ends() bool { return b.http1 && !b.whole.Load() }
 
 func (x *exchange) framingRefusal() *refusal {
 	host := x.scope.name

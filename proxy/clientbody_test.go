@@ -110,3 +110,31 @@ func TestChunksThatAreGoodKeepTheConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestARefusalBeforeTheBodyIsReadSaysThatItIsTheLast: net/http ends the connection then, and would not say so.
+func TestARefusalBeforeTheBodyIsReadSaysThatItIsTheLast(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	for _, c := range []struct {
+		rest string
+		ends bool
+	}{
+		{"Content-Length: 3\r\n\r\nabc", true}, {"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true},
+		{"Content-Length: 0\r\n\r\n", false}, {"\r\n", false},
+	} {
+		conn := b.raw("api.test:443", "api.test")
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		a := b.speak(conn, "POST /"+b.mask("KEY")+" HTTP/1.1\r\nHost: api.test\r\n"+c.rest)
+		b.refused(a, 403, "place_not_declared")
+		if a.Close != c.ends {
+			t.Errorf("%q: the connection ends: %v", c.rest, a.Close)
+		}
+		if c.ends {
+			if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("%q: then: %v", c.rest, err)
+			}
+		} else if a := b.speak(conn, "GET / HTTP/1.1\r\nHost: api.test\r\n\r\n"); a.StatusCode != 200 {
+			t.Errorf("%q: then: %d", c.rest, a.StatusCode)
+		}
+	}
+}

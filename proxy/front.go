@@ -72,6 +72,10 @@ func (p *Proxy) servePlain(w http.ResponseWriter, r *http.Request) {
 		x.refuse(w, methodRefusal(r.Method, a))
 		return
 	}
+	if ref := strict(r, a); ref != nil {
+		x.refuse(w, ref)
+		return
+	}
 	if ref := p.auditable(a); ref != nil {
 		x.refuse(w, ref)
 		return

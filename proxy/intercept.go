@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,10 +178,8 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		x.refuse(w, methodRefusal(r.Method, a))
 		return
 	}
-	if strings.Contains(r.RequestURI, " ") {
-		// h2 lets it through; in a request line of HTTP/1.1 the target would end there.
-		x.refuse(w, &refusal{Code: policy.RequestInvalid, Message: "the path of the request holds a space", Host: a.String(),
-			Hint: "write it as %20"})
+	if ref := strict(r, a); ref != nil {
+		x.refuse(w, ref)
 		return
 	}
 	if ref := p.auditable(a); ref != nil {
