@@ -7,11 +7,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
-	"github.com/klauspost/compress/zstd"
 )
 
 // maxCodings is how many codings on top of each other are undone.
@@ -204,14 +201,14 @@ func (l *lazyDecoder) open() {
 	})
 }
 
-// encode applies the codings to what is read from r. Closing the result ends the goroutine that does it.
+// encode applies the codings, without compressing, to what is read from r. Closing the result ends the goroutine that does it.
 func encode(r io.Reader, names []string) io.ReadCloser {
 	pr, pw := io.Pipe()
 	go func() {
 		var w io.WriteCloser = pw
 		var open []io.WriteCloser
 		for i := len(names) - 1; i >= 0; i-- {
-			w = newEncoder(w, names[i])
+			w = newStored(w, names[i])
 			open = append(open, w)
 		}
 		_, err := io.Copy(w, r)
@@ -221,34 +218,4 @@ func encode(r io.Reader, names []string) io.ReadCloser {
 		_ = pw.CloseWithError(err)
 	}()
 	return pr
-}
-
-func newEncoder(w io.Writer, name string) io.WriteCloser {
-	switch name {
-	case "deflate":
-		return zlib.NewWriter(w)
-	case "gzip":
-		z := take[*gzip.Writer](&gzipWriters)
-		if z == nil {
-			z = gzip.NewWriter(nil)
-		}
-		z.Reset(w)
-		return keptEncoder{z, &gzipWriters}
-	case "br":
-		z := take[*brotli.Writer](&brWriters)
-		if z == nil {
-			z = brotli.NewWriterLevel(nil, 4)
-		}
-		z.Reset(w)
-		return keptEncoder{z, &brWriters}
-	}
-	z := take[*zstd.Encoder](&zstdWriters)
-	if z == nil {
-		var err error
-		if z, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
-			panic("proxy: zstd options: " + err.Error())
-		}
-	}
-	z.Reset(w)
-	return keptEncoder{z, &zstdWriters}
 }

@@ -12,16 +12,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The decoders and encoders that most traffic needs are kept for the next body: a new one costs tens of kilobytes, an
-// encoder hundreds. Only one that came to the end of its body without an error is put back.
+// The decoders that most traffic needs are kept for the next body: a new one costs tens of kilobytes. Only one that came to the end of its body without an error is put back.
 var (
 	codedReaders sync.Pool // *bufio.Reader
 	gzipReaders  sync.Pool // *gzip.Reader
 	brReaders    sync.Pool // *brotli.Reader
 	zstdReaders  sync.Pool // *zstd.Decoder
-	gzipWriters  sync.Pool // *gzip.Writer
-	brWriters    sync.Pool // *brotli.Writer
-	zstdWriters  sync.Pool // *zstd.Encoder
 )
 
 // take gets a kept one or the zero value.
@@ -33,9 +29,8 @@ func take[T any](p *sync.Pool) T {
 // nothing is what a kept decoder reads from: no body is held alive by it.
 type nothing struct{}
 
-func (nothing) Read([]byte) (int, error)    { return 0, io.EOF }
-func (nothing) ReadByte() (byte, error)     { return 0, io.EOF }
-func (nothing) Write(p []byte) (int, error) { return len(p), nil }
+func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
+func (nothing) ReadByte() (byte, error)  { return 0, io.EOF }
 
 func takeCodedReader(r io.Reader) *bufio.Reader {
 	if br := take[*bufio.Reader](&codedReaders); br != nil {
@@ -147,25 +142,4 @@ func openZstd(br *bufio.Reader) (io.Reader, func(), error) {
 			zstdReaders.Put(z)
 		}
 	}, z.Reset(br)
-}
-
-// resettable is an encoder that can be used again.
-type resettable interface {
-	io.WriteCloser
-	Reset(io.Writer)
-}
-
-// keptEncoder goes back to its pool once it is closed without an error.
-type keptEncoder struct {
-	resettable
-	pool *sync.Pool
-}
-
-func (k keptEncoder) Close() error {
-	err := k.resettable.Close()
-	if err == nil {
-		k.Reset(nothing{})
-		k.pool.Put(k.resettable)
-	}
-	return err
 }

@@ -1,6 +1,9 @@
 package proxy
 
-import "time"
+import (
+	"io"
+	"time"
+)
 
 // LookFor sets how often departures are looked for.
 func (p *Proxy) LookFor(every time.Duration) { p.departures.every = every }
@@ -14,3 +17,6 @@ func (p *Proxy) KeepAlone(d time.Duration) {
 	defer p.clients.mu.Unlock()
 	p.clients.after = d
 }
+
+// Encode applies one coding.
+func Encode(r io.Reader, coding string) io.Reader { return encode(r, []string{coding}) }
