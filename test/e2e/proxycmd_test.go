@@ -362,6 +362,9 @@ func TestListen(t *testing.T) {
 		}
 		res := outside(t, b, env, shell(bed.Program(t, "curl")+` -sS -f https://api.test/x`)...)
 		res.Succeeds(t)
+		if !strings.Contains(p.Stderr(), "kz: warning: ") || !strings.Contains(p.Stderr(), "reached from other machines") {
+			t.Errorf("no warning: %s", p.Stderr())
+		}
 		b.Clean(res, p.Stop())
 		p = b.StartProxy("--listen", "0.0.0.0:0", "--advertise", "gateway:8888")
 		if !strings.HasSuffix(p.Get("https_proxy"), "@gateway:8888") {
