@@ -82,6 +82,9 @@ func (b *Bed) WithoutRace() {
 	b.kz = bare.kz
 }
 
+// Program is the path of the kz that the Bed uses.
+func (b *Bed) Program() string { return b.kz }
+
 func build() (path string, err error) {
 	if path = os.Getenv("KZ_TEST_KZ"); path != "" {
 		_, err = os.Stat(path)

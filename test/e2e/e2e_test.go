@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -14,7 +15,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	bed.Main(m, map[string]func([]string) int{"@get": goGet, "@post": goPost, "@grpc": goGRPC, "@websocket": goWebSocket, "@goproxy": runGoproxy})
+	programs := map[string]func([]string) int{"@get": goGet, "@post": goPost, "@grpc": goGRPC, "@websocket": goWebSocket, "@goproxy": runGoproxy}
+	maps.Copy(programs, platformPrograms)
+	bed.Main(m, programs)
 }
 
 // goGet is a plain Go client: it gets the URL with API_KEY as its bearer token.

@@ -73,6 +73,7 @@ func isTerminal(stream any) bool {
 
 // Main runs kz with the process's arguments and returns its exit code.
 func Main() (code int) {
+	hidden := hideCrashes() // first: what comes after takes os.Stderr
 	a := newApp()
 	defer func() {
 		if v := recover(); v != nil {
@@ -81,7 +82,7 @@ func Main() (code int) {
 		}
 	}()
 	p, err := harden()
-	if err != nil {
+	if err = errors.Join(hidden, err); err != nil {
 		a.ui.Error(err)
 		return exitCode(err)
 	}

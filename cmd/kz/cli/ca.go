@@ -90,7 +90,7 @@ func (c caCommands) uninstallCmd() *cobra.Command {
 		Use:   "uninstall",
 		Short: "Take the kept authority out of the trust stores and delete its key",
 		Args:  arguments(),
-		RunE:  func(*cobra.Command, []string) error { return c.uninstall() },
+		RunE:  c.outsideOnly(func(*cobra.Command, []string) error { return c.uninstall() }),
 	}
 }
 

@@ -40,8 +40,8 @@ func harden() (p process, err error) {
 			return process{}, fmt.Errorf("hardening the process: %w", err)
 		}
 	}
-	debug.SetTraceback("none")
-	log.SetOutput(io.Discard) // slog's default logger ends here too
+	debug.SetTraceback("none") // as far as the environment lets it; see hideCrashes
+	log.SetOutput(io.Discard)  // slog's default logger ends here too
 	if p, err = hardenProcess(); err != nil {
 		return process{}, fmt.Errorf("hardening the process: %w", err)
 	}

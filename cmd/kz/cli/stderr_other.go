@@ -1,0 +1,5 @@
+//go:build !unix
+
+package cli
+
+func hideCrashes() error { return nil }
