@@ -19,8 +19,10 @@ import (
 	"fmt"
 	"html"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 )
@@ -90,9 +92,18 @@ func New(value string) *Canary {
 	add("hex", hex.EncodeToString([]byte(value)), true)
 	add("percent", percent.String(), true)
 	add("percent minimal", minimal(value), true)
+	add("form", url.QueryEscape(value), true)
 	quoted, _ := json.Marshal(value)
-	add("JSON", strings.Trim(string(quoted), `"`), false)
+	add("JSON", inner(quoted), false)
+	var plain bytes.Buffer
+	enc := json.NewEncoder(&plain)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(value) // strings always encode; a Buffer never fails
+	add("JSON without HTML", inner(plain.Bytes()), false)
+	add("JSON with slashes", strings.ReplaceAll(inner(plain.Bytes()), "/", `\/`), false)
+	add("JSON in ASCII", strings.Trim(strconv.QuoteToASCII(value), `"`), true)
 	add("HTML", html.EscapeString(value), false)
+	add("HTML by names", strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace(value), false)
 	var escaped, decimal, numbered strings.Builder
 	for _, r := range value {
 		fmt.Fprintf(&decimal, "&#%d;", r)
@@ -114,6 +125,12 @@ func New(value string) *Canary {
 		add("piece", value[len(value)-pieceLen:], false)
 	}
 	return c
+}
+
+// inner is the text of a JSON string.
+func inner(quoted []byte) string {
+	s := strings.TrimSpace(string(quoted))
+	return s[1 : len(s)-1]
 }
 
 // aligned is the part of the base64 of (shift bytes + value + anything) that

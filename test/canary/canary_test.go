@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"html"
 	"net/url"
 	"os"
 	"os/exec"
@@ -17,12 +18,27 @@ import (
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	v := canary.Value("sk-") + `/"<é`
+	v := canary.Value("sk-") + `/"<é &'+`
 	c := canary.New(v)
 	cases := map[string]string{
 		"as it is": "x" + v + "y", "in upper-case hex": strings.ToUpper(hex.EncodeToString([]byte(v))),
 		"percent-encoded": url.PathEscape(v), "form-encoded": url.QueryEscape(v), "a piece": "…" + v[10:24] + "…",
 		"the last bytes of another value": v[:3] + v[len(v)-12:], "JSON-quoted": fmt.Sprintf("%q", v),
+	}
+	// What is looked for as a whole must not be found by its pieces alone.
+	for name, text := range map[string]string{
+		"JSON with slashes": strings.NewReplacer("/", `\/`, `"`, `\"`).Replace(v), "JSON without HTML": strings.ReplaceAll(v, `"`, `\"`),
+		"HTML": html.EscapeString(v), "HTML by names": strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&quot;", "'", "&apos;").Replace(v), "a form": url.QueryEscape(v),
+	} {
+		t.Run(name+" is known by name", func(t *testing.T) {
+			t.Parallel()
+			for _, h := range c.Find([]byte(text)) {
+				if h.Form != "piece" && h.Form != "raw" {
+					return
+				}
+			}
+			t.Error("only pieces of it are found")
+		})
 	}
 	for _, format := range []string{`\u%04X`, `\u%04x`, "&#%d;", "&#x%X;", "&#x%x;"} {
 		for _, r := range v {

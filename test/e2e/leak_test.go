@@ -21,12 +21,34 @@ import (
 	"kz/test/origin"
 )
 
+// awkward is a value with what needs an escape somewhere in it: in its middle and at both of its ends.
+func awkward() string {
+	v := canary.Value("")
+	return `"` + v[:14] + `\/= &+%25<>é` + v[14:] + `%2F+=`
+}
+
+// lined is a value of several lines.
+func lined() string {
+	return canary.Value("") + "\n" + canary.Value("") + "\n" + canary.Value("") + "\n"
+}
+
 // leaks is one bed in which a single secret goes through everything that can happen to it. It is bound to three hosts:
-// api.test is good, other.test cannot prove its name, git.test says odd things.
-func leaks(t *testing.T) (b *bed.Bed, value string) {
+// api.test is good, other.test cannot prove its name, git.test says odd things. Another, of several lines, goes through
+// bodies.
+func leaks(t *testing.T) (b *bed.Bed, value, lines string) {
 	t.Helper()
 	b = bed.New(t)
-	value = odd()
+	for _, name := range []string{"XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"} {
+		dir := b.Path("home/xdg/" + name)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		b.Env = append(b.Env, name+"="+dir)
+	}
+	lines = lined()
+	b.SecretValue("LINES_KEY", lines, `hosts = ["api.test"]`, `swap = ["body", "body:x"]`)
+	b.Origin.SetValue("lines", []byte(lines))
+	value = awkward()
 	b.SecretValue("API_KEY", value, `hosts = ["api.test", "other.test", "git.test"]`, `ttl = "0s"`, `max_stale = "0s"`,
 		`swap = ["header", "basic", "body", "query:key", "path"]`)
 	b.Secret("UNRELATED", `hosts = ["a.wild.test"]`)
@@ -34,7 +56,7 @@ func leaks(t *testing.T) (b *bed.Bed, value string) {
 	b.Pin("git.test:443", "raw")
 	b.Origin.SetValue("v", []byte(value))
 	b.Flags = []string{"--log-level", "debug"}
-	return b, value
+	return b, value, lines
 }
 
 // everything is what a child does with the secret: successes, refusals, timeouts, wrong certificates, broken answers.
@@ -51,7 +73,14 @@ func everything(t *testing.T, b *bed.Bed) string {
 		line(version + auth + `-d "client_secret=$API_KEY" "https://api.test/echo?as=json"`)
 		line(version + auth + `-F "token=$API_KEY" "https://api.test/echo-auto" --compressed`)
 		for _, form := range origin.Forms {
-			line(version+auth+`--compressed "https://api.test/value?value=v&before=5&coding=gzip&form=%s" "https://api.test/value?value=v&chunked=1&split=5&form=%[1]s"`, form)
+			line(version+auth+`--compressed "https://api.test/value?value=v&before=5&coding=gzip&form=%s" "https://api.test/value?value=v&chunked=1&split=5&form=%[1]s" "https://api.test/value?value=lines&chunked=1&split=7&form=%[1]s"`, form)
+		}
+		line(version + `--json "{\"private_key\":\"$LINES_KEY\",\"x\":\"a $LINES_KEY b\"}" https://api.test/echo "https://api.test/echo?as=json"`)
+		line(version + `-F "private_key=$LINES_KEY" "https://api.test/echo"`)
+		line(version + `--data-urlencode "private_key=$LINES_KEY" "https://api.test/echo?as=body"`)
+		line(version + `-H "Authorization: Bearer $LINES_KEY" https://api.test/x`)
+		for _, path := range []string{"/sse", "/ndjson", "/trailers", "/grpc", "/mine", "/bearer", "/basic", "/flaky"} {
+			line(version + auth + `-d a=b "https://api.test` + path + `?value=v&n=3"`)
 		}
 		for _, where := range []string{"header=Set-Cookie", "header=X-Any", "name=1", "reason=1", "trailer=X-T", "status=500&header=Location"} {
 			line(version + auth + `"https://api.test/headers?value=v&` + where + `"`)
@@ -84,7 +113,7 @@ func everything(t *testing.T, b *bed.Bed) string {
 // TestLeak looks for one value everywhere but at the upstream it is bound to.
 func TestLeak(t *testing.T) {
 	t.Parallel()
-	b, value := leaks(t)
+	b, value, lines := leaks(t)
 	look := canary.New(value)
 	p := b.StartKZ("run", "--blind", "--log-level", "debug", "--config", b.WriteBundle(), "--", "/bin/sh", "-c", everything(t, b)+`
 env; cat /proc/self/environ /proc/self/cmdline /proc/$$/environ /proc/$$/cmdline
@@ -94,7 +123,11 @@ echo "child: $$"; echo "proxy: $HTTPS_PROXY"; echo "mask: $API_KEY"; echo all-$(
 read line
 `+bed.Program(t, "curl")+` -sS -v -i -H "Authorization: Bearer $API_KEY" https://api.test/after
 read line`)
-	p.Await("all-2-done")
+	for end := time.Now().Add(3 * time.Minute); !strings.Contains(p.Stdout(), "all-2-done"); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the child does not come to its end")
+		}
+	}
 
 	// While it runs: files, environments, arguments.
 	processes := map[string]string{"kz": fmt.Sprint(p.Pid), "the child": field(p.Stdout(), "child")}
@@ -108,6 +141,17 @@ read line`)
 				t.Error(hit)
 			}
 		}
+	}
+	var child int
+	if _, err := fmt.Sscan(processes["the child"], &child); err != nil {
+		t.Fatal(err)
+	}
+	hits, err := look.Process(child)
+	if err != nil {
+		t.Errorf("looking at the child: %v", err)
+	}
+	for _, hit := range hits {
+		t.Errorf("the child: %s", hit)
 	}
 	b.Clean(bed.Result{Stdout: []byte(p.Stdout()), Stderr: []byte(p.Stderr())})
 	oddClients(t, look, field(p.Stdout(), "proxy"), field(p.Stdout(), "mask"))
@@ -125,14 +169,20 @@ read line`)
 	if strings.Contains(res.Output(), "internal error") || strings.Contains(res.Output(), "goroutine ") {
 		t.Errorf("kz panicked:\n%s", res.Stderr)
 	}
-	if hits, err := canary.New("host_not_bound").Files(b.Path("home/.local/state/kz/audit")); err != nil || len(hits) == 0 {
+	if hits, err := canary.New("host_not_bound").Files(b.Path("home/xdg/XDG_STATE_HOME/kz/audit")); err != nil || len(hits) == 0 {
 		t.Errorf("the audit is not where it was looked for: %v", err)
 	}
-	atUpstream(t, b, value)
+	for _, args := range [][]string{{"audit"}, {"audit", "--json"}, {"audit", "--verify"}} {
+		res := b.KZ(args...)
+		res.Succeeds(t)
+		b.Clean(res)
+	}
+	atUpstream(t, b, value, 50)
+	atUpstream(t, b, lines, 6)
 }
 
-// atUpstream sees that the value is with the upstream it is bound to, and with no other.
-func atUpstream(t *testing.T, b *bed.Bed, value string) {
+// atUpstream sees that the value is with the upstream it is bound to, at least so many times, and with no other.
+func atUpstream(t *testing.T, b *bed.Bed, value string, least int) {
 	t.Helper()
 	look := canary.New(value)
 	with := 0
@@ -149,7 +199,7 @@ func atUpstream(t *testing.T, b *bed.Bed, value string) {
 			t.Error("a request went to an upstream that could not prove its name")
 		}
 	}
-	if with < 50 {
+	if with < least {
 		t.Errorf("only %d requests reached the bound upstream with the value: is this a test?", with)
 	}
 }
@@ -203,7 +253,7 @@ func oddClients(t *testing.T, look *canary.Canary, proxy, token string) {
 // TestLeakOfProxy does the same with `kz proxy`: its env file, its session file and its standard error.
 func TestLeakOfProxy(t *testing.T) {
 	t.Parallel()
-	b, value := leaks(t)
+	b, value, lines := leaks(t)
 	p := b.StartProxy("--log-level", "debug", "--session-file", b.Path("home/session"))
 	res := p.Client(shell(everything(t, b) + "\nenv; cat proxy.env ca/*; cat /proc/self/environ")...)
 	look := canary.New(value)
@@ -221,13 +271,14 @@ func TestLeakOfProxy(t *testing.T) {
 	end := p.Stop()
 	end.Exits(t, 0)
 	b.Clean(res, end)
-	atUpstream(t, b, value)
+	atUpstream(t, b, value, 50)
+	atUpstream(t, b, lines, 6)
 }
 
 // TestLeakBySurroundings gives the value to kz in ways that a child inherits.
 func TestLeakBySurroundings(t *testing.T) {
 	t.Parallel()
-	b, value := leaks(t)
+	b, value, _ := leaks(t)
 	b.Env = append(b.Env, "A="+value, "B=x"+base64.StdEncoding.EncodeToString([]byte(value)), "C="+base64.URLEncoding.EncodeToString([]byte("1"+value)),
 		"D=22"+base64.StdEncoding.EncodeToString([]byte("22"+value+"3")), "E="+hex.EncodeToString([]byte(value)), "F="+strings.ToUpper(hex.EncodeToString([]byte(value))),
 		"G="+url.QueryEscape(value), "H="+url.PathEscape(value), "I=postgres://u:"+url.PathEscape(value)+"@h/d", "KEPT=1")
