@@ -10,6 +10,7 @@ import (
 // confirm asks a question on the terminal; only y or yes is a yes. The caller has made sure that
 // there is a terminal. An interruption ends the wait and is the error.
 func (a *app) confirm(ctx context.Context, question string) (bool, error) {
+	discardTyped(a.stdin) // what was there before the question is no answer to it, whoever put it there
 	fmt.Fprintf(a.stdout, "%s [y/N] ", question)
 	answer := make(chan string, 1)
 	go func() { // left behind when interrupted: the process ends then

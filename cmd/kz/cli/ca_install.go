@@ -57,6 +57,9 @@ func (c caCommands) install(ctx context.Context, f caInstallFlags) error {
 		return withHint(errors.New("no masked secret is bound to a host"), "an authority is made for the hosts of the configuration")
 	}
 	dir, err := c.keptDir()
+	if err == nil {
+		err = c.notInWorkspace("the key of the authority in", dir)
+	}
 	if err != nil {
 		return err
 	}

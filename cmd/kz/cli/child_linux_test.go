@@ -24,6 +24,7 @@ var platformPrograms = map[string]func(){
 	"kz-resumer":  resumerProgram,
 	"kz-hiccup":   hiccupProgram,
 	"kz-hardened": hardenedProgram,
+	"kz-asker":    askerProgram,
 }
 
 // counterProgram counts the signals it gets, until none has come for a while, and ends with 7.

@@ -44,7 +44,24 @@ func (a *app) openTrust() (*config.TrustStore, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.notInWorkspace("the trust store", path); err != nil {
+		return nil, err
+	}
 	return config.OpenTrust(path)
+}
+
+// notInWorkspace refuses a place of kz's own state that whoever works in the workspace could write to.
+func (a *app) notInWorkspace(what, path string) error {
+	dir, err := a.cwd()
+	if err != nil {
+		return fmt.Errorf("finding the working directory: %w", err)
+	}
+	workspace := config.Workspace(dir, a.getenv)
+	if !config.Inside(path, workspace) {
+		return nil
+	}
+	return withHint(fmt.Errorf("%s %s would lie in the workspace %s, where the programs that it is about may write", what, path, workspace),
+		"XDG_STATE_HOME, or HOME, must point to a directory outside; it is wrong in this environment")
 }
 
 // choose keeps the secrets that --only names, by their variable or by the name of their entry.

@@ -200,8 +200,12 @@ func written(n *node) string {
 	return ""
 }
 
-// printable is s when a terminal shows it as it is, else s quoted and escaped.
+// printable is s when a terminal shows it as it is, else s quoted and escaped. Runs of spaces are quoted, too: they can
+// wrap a text so that its end looks like a line of its own.
 func printable(s string) string {
+	if strings.Contains(s, "  ") || strings.TrimSpace(s) != s {
+		return strconv.QuoteToASCII(s)
+	}
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' && s[i] != ' ' || s[i] >= 0x7f {
 			return strconv.QuoteToASCII(s)

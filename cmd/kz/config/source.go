@@ -41,7 +41,11 @@ func find(o Options, dir string) ([]found, error) {
 	var files []found
 	if p := userFile(o.Getenv); p != "" {
 		if _, err := os.Lstat(p); err == nil {
-			files = append(files, found{p, p, owned})
+			class := owned
+			if Inside(p, Workspace(dir, o.Getenv)) {
+				class = discovered // wherever a variable points: what lies in a workspace is not the user's own
+			}
+			files = append(files, found{p, p, class})
 		}
 	}
 	if o.File != "" {
@@ -145,8 +149,8 @@ func (f found) read() ([]byte, Source, *Problem) {
 	if info.IsDir() || f.class != named && !info.Mode().IsRegular() {
 		return bad("this is not a regular file")
 	}
-	if f.class == owned {
-		// Nobody has to approve this file, so nobody else may be able to write it.
+	if f.class != named {
+		// An approval is no better than what keeps others from the file; the user's own is not even approved.
 		if info.Mode().Perm()&0o002 != 0 && checksModes {
 			return bad("anyone may write this file, so its backends cannot be trusted; chmod 600 it")
 		}
