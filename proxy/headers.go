@@ -221,7 +221,7 @@ var dropped = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Au
 // cleanRequest takes out what belongs to the client's connection and narrows what the upstream may answer with.
 func cleanRequest(r *http.Request, scope *destination) {
 	h := r.Header
-	websocket := isUpgrade(h) && r.ProtoMajor == 1
+	websocket := isUpgrade(h) && r.ProtoMajor == 1 && r.Method == http.MethodGet && r.ContentLength == 0
 	trailers := httpguts.HeaderValuesContainsToken(h["Te"], "trailers")
 	for _, v := range h["Connection"] {
 		for name := range strings.SplitSeq(v, ",") {

@@ -34,7 +34,8 @@ func (x *exchange) judgeSpelledHeader(name, v string) *refusal {
 			return nil
 		}
 	}
-	table.Spelled([]byte(v), func(secret string) {
+	var room [512]byte // most headers fit: nothing is allocated
+	table.Spelled(append(room[:0], v...), func(secret string) {
 		x.didWithhold(secret, "header:"+name, "it stands there encoded")
 	})
 	return nil
@@ -45,7 +46,8 @@ func (x *exchange) noteSpelledURL(s string) {
 	if len(s) < shortestSpelled {
 		return
 	}
-	x.p.opts.Table.Spelled([]byte(s), func(secret string) { x.didWithhold(secret, "url", "it stands there encoded") })
+	var room [512]byte
+	x.p.opts.Table.Spelled(append(room[:0], s...), func(secret string) { x.didWithhold(secret, "url", "it stands there encoded") })
 }
 
 // looseBasic decodes Basic credentials as a lenient receiver might.
