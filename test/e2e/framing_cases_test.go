@@ -11,8 +11,14 @@ type hostile struct {
 	sent []string
 	// ends says that the client has no more to say: it ends its side, and what it has begun is cut off.
 	ends bool
+	// junk says that behind those stands what ends the connection.
+	junk bool
+	// begun says that it is known to be refused only when it may have begun to be sent on.
+	begun bool
 	// early says that the origin answers before it has read the request: whether it then reads it is the origin's to choose.
 	early bool
+	// odd says that a server may refuse it without a word on what it was.
+	odd bool
 }
 
 func post(rest string) string { return "POST ID/a HTTP/1.1\r\nHEAD" + rest }
@@ -89,7 +95,7 @@ var twoFramings = []hostile{
 var oddChunks = []hostile{
 	{name: "a chunk extension", raw: chunked("3;a=b\r\nabc\r\n0;c\r\n\r\n"), sent: one("POST a abc")},
 	{name: "a chunk extension in quotes", raw: chunked("3;a=\"b;c\"\r\nabc\r\n0\r\n\r\n"), sent: one("POST a abc")},
-	{name: "a chunk extension with a bare LF", raw: chunked("3;a=\nabc\r\n0\r\n\r\n"), ends: true},
+	{name: "a chunk extension with a bare LF", raw: chunked("3;a=\nabc\r\n0\r\n\r\n")},
 	{name: "a chunk extension with a CR in it", raw: chunked("3;a\rb\r\nabc\r\n0\r\n\r\n")},
 	{name: "a request in a chunk extension after LF", raw: chunked("0;\nSMUGGLED\r\n\r\n")},
 	{name: "a long chunk extension", raw: chunked("3;" + strings.Repeat("a", 5000) + "\r\nabc\r\n0\r\n\r\n")},
@@ -113,8 +119,8 @@ var oddChunks = []hostile{
 	{name: "no last chunk", raw: chunked("3\r\nabc\r\n"), ends: true},
 	{name: "no line end after the last chunk", raw: chunked("3\r\nabc\r\n0\r\n"), ends: true},
 	{name: "a request in place of the last line end", raw: chunked("3\r\nabc\r\n0\r\nSMUGGLED")},
-	{name: "what is no request after the last chunk", raw: chunked(abc + "X"), sent: one("POST a abc"), ends: true},
-	{name: "a line end after the last chunk's", raw: chunked(abc + "\r\nSMUGGLED"), sent: one("POST a abc")},
+	{name: "what is no request after the last chunk", raw: chunked(abc + "X\r\n\r\n"), sent: one("POST a abc"), junk: true},
+	{name: "a line end after the last chunk's", raw: chunked(abc + "\r\nSMUGGLED"), sent: []string{"POST a abc", "GET smuggled"}},
 	{name: "trailers", raw: post("Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"), sent: one("POST a abc")},
 	{name: "trailers that were not announced", raw: chunked("3\r\nabc\r\n0\r\nX-Sum: 1\r\nContent-Length: 50\r\nHost: evil.test\r\nAuthorization: Bearer MASK\r\n\r\n"), sent: one("POST a abc")},
 	{name: "forbidden trailers beside one that was announced", sent: one("POST a abc"),
@@ -122,7 +128,7 @@ var oddChunks = []hostile{
 	{name: "forbidden trailers that were announced", sent: one("POST a abc"),
 		raw: post("Trailer: Host, Authorization, Content-Type, Connection\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nHost: evil.test\r\nAuthorization: Bearer MASK\r\nContent-Type: a/b\r\nConnection: close\r\n\r\n")},
 	{name: "a length announced as a trailer", raw: post("Trailer: Content-Length\r\nTransfer-Encoding: chunked\r\n\r\n" + abc)},
-	{name: "a trailer with a space before its colon", raw: chunked("3\r\nabc\r\n0\r\nX-Sum : 1\r\n\r\n")},
+	{name: "a trailer with a space before its colon", raw: chunked("3\r\nabc\r\n0\r\nX-Sum : 1\r\n\r\n"), sent: one("POST a abc")},
 	{name: "trailers that end with a bare LF", raw: chunked("3\r\nabc\r\n0\r\nX-Sum: 1\n\nSMUGGLED"), sent: []string{"POST a abc", "GET smuggled"}},
 	{name: "a trailer with NUL", raw: post("Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: a\x00b\r\n\r\n")},
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"kz/test/bed"
 	"kz/test/framing"
@@ -40,31 +41,35 @@ func (f *framingBed) compare(t *testing.T, o *framing.Origin, list []*said) {
 		t.Fatal(err)
 	}
 	var lines []bed.Line
-	bed.Eventually(t, "kz has recorded what was answered", func() bool {
+	for end := time.Now().Add(5 * time.Second); len(lines) < answered && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		lines = nil
 		for _, l := range f.Audit() {
-			if l.Host == host && l.Kind == "request" && l.Reason == "" {
+			if l.Host == host && l.Kind == "request" {
 				lines = append(lines, l)
 			}
 		}
-		return len(lines) >= answered
-	})
-	known := answered - 1
+	}
 	shared := 0
 	for _, s := range list {
-		at := s.check(t, seen, taken, lines)
-		if at < 0 {
-			continue
-		}
-		shared += at
+		shared += s.check(t, seen, taken, lines)
 	}
-	// Whatever is nobody's: a request that no client sent.
+	// Whatever is nobody's: a request that no client sent. Of what a server could not read it may say nothing.
+	unread := 0
+	for _, s := range list {
+		if s.cut || s.odd || s.early {
+			unread++
+		}
+	}
 	for _, r := range seen {
-		if !slices.ContainsFunc(list, func(s *said) bool { return s.owns(r.Line) || strings.Contains(r.Line, s.id+"/") }) && !strings.Contains(r.Line, "/last") {
+		switch {
+		case strings.Contains(r.Line, "/last"), slices.ContainsFunc(list, func(s *said) bool { return s.owns(r.Line) || strings.Contains(r.Line, s.id+"/") }):
+		case strings.HasPrefix(r.Line, "BAD ") && unread > 0:
+			unread--
+		default:
 			t.Errorf("the origin read what no one sent: %q", r.Line)
 		}
 	}
-	t.Logf("%d requests answered; %d times the next client had the connection of the one before", known, shared)
+	t.Logf("%d requests answered; %d times the next client had the connection of the one before", answered, shared)
 	if shared < len(list)/4 {
 		t.Errorf("the clients shared a connection only %d times", shared)
 	}
@@ -91,17 +96,21 @@ func (s *said) check(t *testing.T, seen []framing.Seen, taken []framing.Taken, l
 	swapped := 0
 	for _, l := range lines {
 		if s.owns(l.Method + " " + l.Path + " ") {
-			sent = append(sent, l)
 			swapped += min(1, len(l.Swapped))
+			if l.Reason == "" {
+				sent = append(sent, l)
+			} else {
+				t.Logf("%s: %s", s.name, l.Reason)
+			}
 		}
 	}
 	want := len(s.expected)
-	if s.cut {
-		// What has begun may have come to the origin, and is then known to be cut off there.
-		if len(sent) != want || s.answers != want || len(read) > want+1 {
-			t.Errorf("%s: the origin read %d requests, kz counts %d, answered were %d, want %d: %v %+v", s.name, len(read), len(sent), s.answers, want, s.statuses, read)
-		}
-	} else if len(read) != want || len(sent) != want || s.answers != want {
+	switch {
+	case s.cut && s.answers == want && len(sent) == want && len(read) <= want+1:
+		// What has begun may have come to the origin, and is cut off there.
+	case s.odd && s.answers == want && len(sent) == want && len(read) <= want:
+	case s.early && s.answers <= want && len(read) == want:
+	case len(read) != want || len(sent) != want || s.answers != want:
 		t.Errorf("%s: the origin read %d requests, kz counts %d, answered were %d, want %d: %v %+v", s.name, len(read), len(sent), s.answers, want, s.statuses, read)
 	}
 	for _, r := range read {
@@ -109,7 +118,7 @@ func (s *said) check(t *testing.T, seen []framing.Seen, taken []framing.Taken, l
 			t.Errorf("%s: %s in %+v", s.name, problem, r)
 		}
 	}
-	s.checkTaken(t, taken, swapped, slices.ContainsFunc(read, func(r framing.Seen) bool { return r.Status != 200 }))
+	s.checkTaken(t, taken, swapped)
 	for _, r := range seen {
 		if strings.Contains(r.Line, s.id+"/n1") && slices.ContainsFunc(read, func(c framing.Seen) bool { return c.Conn == r.Conn }) {
 			return 1
@@ -119,7 +128,7 @@ func (s *said) check(t *testing.T, seen []framing.Seen, taken []framing.Taken, l
 }
 
 // checkTaken compares what came whole to the application.
-func (s *said) checkTaken(t *testing.T, taken []framing.Taken, swapped int, refused bool) {
+func (s *said) checkTaken(t *testing.T, taken []framing.Taken, swapped int) {
 	t.Helper()
 	values, n := 0, 0
 	for _, k := range taken {
@@ -141,7 +150,7 @@ func (s *said) checkTaken(t *testing.T, taken []framing.Taken, swapped int, refu
 			}
 		}
 	}
-	if values > swapped || values < swapped && !refused && !s.early {
+	if values > swapped || values < swapped && n == s.answers && !s.cut {
 		t.Errorf("%s: the value came in %d requests, kz counts %d", s.name, values, swapped)
 	}
 	if n > s.answers {

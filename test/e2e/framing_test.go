@@ -71,10 +71,12 @@ type said struct {
 	name, id string
 	expected []wanted
 	early    bool
-	cut      bool // the client ended its request in the middle
+	odd      bool
+	cut      bool // what is sent on may end in the middle
 
 	statuses []string // kz's own answers as `kz 400`, the origin's as `403`
 	answers  int      // by the origin
+	ends     bool     // the last answer says that it is the last
 	closed   bool     // by kz, after the case
 }
 
@@ -104,7 +106,11 @@ func (c hostile) wants(id string, fill *strings.Replacer) []wanted {
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	f := startFraming(t)
-	cases := slices.Concat(twoFramings, oddChunks, oddHeads)
+	cases := slices.Concat(twoFramings, oddHeads)
+	for _, c := range oddChunks {
+		c.begun = len(c.sent) == 0 // nothing is wrong with their heads
+		cases = append(cases, c)
+	}
 	results := make([][]*said, len(f.origins))
 	t.Run("origins", func(t *testing.T) {
 		for i, o := range f.origins {
@@ -137,7 +143,13 @@ func (f *framingBed) filled(host, id string) *strings.Replacer {
 func (f *framingBed) say(t *testing.T, host, id string, c hostile) *said {
 	t.Helper()
 	fill := f.filled(host, id)
-	s := &said{name: c.name, id: id, expected: c.wants(id, fill), early: c.early, cut: c.ends}
+	s := &said{name: c.name, id: id, expected: c.wants(id, fill), early: c.early, cut: c.ends || c.begun, odd: c.odd}
+	began := time.Now()
+	defer func() {
+		if d := time.Since(began); d > time.Second {
+			t.Logf("%s took %v", c.name, d)
+		}
+	}()
 	conn, err := f.client.inside(t, host+":443", host, "http/1.1")
 	if err != nil {
 		t.Fatal(err)
@@ -152,13 +164,7 @@ func (f *framingBed) say(t *testing.T, host, id string, c hostile) *said {
 		}
 	}()
 	r := bufio.NewReader(conn)
-	for {
-		if !s.read(t, r) || s.answers == len(s.expected) && !c.ends {
-			break
-		}
-	}
-	if c.ends {
-		return s
+	for s.read(t, r) && (s.ends || c.ends || c.junk || s.answers < len(s.expected) || len(s.statuses) == 0) {
 	}
 	if !s.closed {
 		// The connection goes on: its next request has its own answer, and nothing comes before or after that.
@@ -167,7 +173,9 @@ func (f *framingBed) say(t *testing.T, host, id string, c hostile) *said {
 		s.expected = append(s.expected, wanted{"GET", id + "/next", ""})
 		for s.read(t, r) {
 		}
-		if s.answers != before+1 {
+		if s.early && s.answers == before {
+			s.expected = s.expected[:before] // a server that does not read on ends its connection, and may take its answer with it
+		} else if s.answers != before+1 {
 			t.Errorf("%s: the next request on the connection: %v", s.name, s.statuses)
 		}
 	}
@@ -189,6 +197,10 @@ func (s *said) read(t *testing.T, r *bufio.Reader) bool {
 		s.closed = true
 		return false
 	}
+	if s.ends {
+		t.Errorf("%s: an answer after the last: %s", s.name, resp.Status)
+	}
+	s.ends = resp.Close
 	body, err := io.ReadAll(resp.Body)
 	if err != nil && !s.early {
 		t.Errorf("%s: reading the answer: %v", s.name, err)
@@ -205,7 +217,7 @@ func (s *said) read(t *testing.T, r *bufio.Reader) bool {
 	}
 	s.statuses = append(s.statuses, fmt.Sprint(resp.StatusCode))
 	if s.answers < len(s.expected) {
-		if want := s.expected[s.answers].target; resp.StatusCode == 200 && resp.Header.Get("X-Target") != want {
+		if want := s.expected[s.answers].target; resp.StatusCode == 200 && resp.Header.Get("X-Target") != want && want != "*" {
 			t.Errorf("%s: got the answer to %s, want that to %s", s.name, resp.Header.Get("X-Target"), want)
 		}
 	}

@@ -54,6 +54,8 @@ http {
 	uwsgi_temp_path DIR/tmp/uwsgi;
 	scgi_temp_path DIR/tmp/scgi;
 	keepalive_requests 10000;
+	proxy_buffer_size 16k;
+	proxy_buffers 8 16k;
 	upstream application { server APPLICATION; keepalive 8; }
 	server {
 		listen ADDR ssl http2;

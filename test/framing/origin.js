@@ -37,7 +37,7 @@ server.on('request', (request, response) => {
 });
 server.on('clientError', (error, socket) => {
 	if (error.code !== 'ECONNRESET' && error.bytesParsed !== undefined) say('seen', socket.remotePort, 400, '', '', 'BAD ' + error.code);
-	socket.end('HTTP/1.1 400 Bad Request\r\nX-Origin: node\r\nConnection: close\r\n\r\n');
+	socket.end('HTTP/1.1 400 Bad Request\r\nX-Origin: node\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
 });
 server.on('error', (error) => { throw error; });
 server.listen(Number(port), '127.0.0.1');

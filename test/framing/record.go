@@ -97,7 +97,7 @@ func startApplication(value string) (*application, error) {
 		return nil, err
 	}
 	a := &application{addr: l.Addr().String(), value: value}
-	a.server = &http.Server{Handler: a, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 1 << 20}
+	a.server = &http.Server{Handler: a, ReadHeaderTimeout: time.Minute, DisableGeneralOptionsHandler: true}
 	go func() { _ = a.server.Serve(l) }()
 	return a, nil
 }
