@@ -99,6 +99,9 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 		return err
 	}
 	report.tell(a.ui)
+	if !f.Quiet {
+		a.tellExposure(cfg)
+	}
 	if err := a.process.markSession(); err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ const runLong = `Run a program with the secrets of the configuration.
 
 Without --blind the program gets the real values in its environment. With --blind it
 gets masks, and reaches the network through a local proxy that swaps each mask for
-its value in requests to the hosts the secret is bound to.
+its value in requests to the hosts the secret is bound to. It is not isolated: kz says
+in one line which credentials lie open to it all the same.
 
 Everything from the first word that is no flag of kz belongs to the program. kz exits
 with its code; 128 + n when signal n ended it, 127 when it was not found, 126 when it
@@ -70,7 +71,7 @@ func runCommand(a *app, run func(ctx context.Context, f runFlags, argv []string)
 	fs.BoolVar(&f.AnyHost, "any-host", false, "let secrets without hosts go to any host, and intercept every host")
 	auditFlag(c, &f.Audit)
 	logLevelFlag(c, &f.LogLevel)
-	fs.BoolVar(&f.Quiet, "quiet", false, "no summary at the end of the run")
+	fs.BoolVar(&f.Quiet, "quiet", false, "with --blind, neither say what the program could still read nor sum up the run")
 	return c
 }
 

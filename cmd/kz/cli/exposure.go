@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"kz/cmd/kz/config"
+)
+
+// wellKnown are the files below the home directory in which credentials usually lie.
+var wellKnown = []string{
+	".aws/credentials", ".aws/sso/cache", ".aws/cli/cache", ".vault-token",
+	".config/gcloud/application_default_credentials.json", ".azure/msal_token_cache.json", ".config/gh/hosts.yml",
+	".netrc", ".git-credentials", ".docker/config.json", ".kube/config", ".npmrc", ".pypirc", ".cargo/credentials.toml",
+	".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa", ".gnupg/private-keys-v1.d",
+}
+
+// exposure lists what a program of this user could read of credentials without asking kz: only what is there and open to
+// it. The files of the configuration come first.
+func (a *app) exposure(cfg *config.Config) []string {
+	home := a.getenv("HOME")
+	var found []string
+	file := func(path string) {
+		if filepath.IsAbs(path) && accessible(path, false) {
+			found = append(found, underHome(path, home))
+		}
+	}
+	for _, b := range cfg.Backends {
+		if b.Type == config.EnvFile {
+			file(b.Text("path"))
+		}
+	}
+	slices.Sort(found)
+	for _, name := range wellKnown {
+		file(filepath.Join(home, name))
+	}
+	for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "AWS_WEB_IDENTITY_TOKEN_FILE"} {
+		file(a.getenv(name))
+	}
+	if state, err := a.stateDir(); err == nil {
+		file(filepath.Join(state, "ca", "authority.pem"))
+	}
+	socket := func(path, what string) {
+		if filepath.IsAbs(path) && accessible(path, true) {
+			found = append(found, what)
+		}
+	}
+	socket(a.getenv("SSH_AUTH_SOCK"), "the SSH agent")
+	for _, path := range []string{strings.TrimPrefix(a.getenv("DOCKER_HOST"), "unix://"), "/var/run/docker.sock"} {
+		if !slices.Contains(found, "docker") {
+			socket(path, "docker")
+		}
+	}
+	bus, _, _ := strings.Cut(strings.TrimPrefix(a.getenv("DBUS_SESSION_BUS_ADDRESS"), "unix:path="), ",")
+	if bus == "" {
+		bus = "/run/user/" + strconv.Itoa(os.Getuid()) + "/bus"
+	}
+	socket(bus, "the session's bus (keyring)")
+	return slices.Compact(found)
+}
+
+// tellExposure says in one line what the program could still read, as it runs beside its user's files.
+func (a *app) tellExposure(cfg *config.Config) {
+	if found := a.exposure(cfg); len(found) > 0 {
+		a.ui.Notef("not isolated: the program runs as you, and could still read or use %s", strings.ReplaceAll(strings.Join(few(found), ", "), "\n", " "))
+	}
+}
+
+func underHome(path, home string) string {
+	if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(home, "/")+"/"); ok && filepath.IsAbs(home) {
+		return "~/" + rest
+	}
+	return path
+}

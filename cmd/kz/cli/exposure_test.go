@@ -1,0 +1,66 @@
+//go:build unix
+
+package cli
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"kz/cmd/kz/config"
+)
+
+func TestExposure(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	put := func(name string) string {
+		path := filepath.Join(home, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	store := func(path string) *config.Config {
+		return &config.Config{Backends: map[string]config.Backend{
+			"local": {Type: config.EnvFile, Settings: map[string]config.Setting{"path": {Value: path}}},
+			"vault": {Type: config.HashicorpVault},
+		}}
+	}
+	say := func(cfg *config.Config, environ ...string) string {
+		// The session's bus of whoever runs the test is not to count.
+		a, _, stderr := testApp(append([]string{"HOME=" + home, "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent", "DOCKER_HOST=/nonexistent"}, environ...)...)
+		a.tellExposure(cfg)
+		return strings.ReplaceAll(stderr.String(), ", docker", "")
+	}
+	if got := say(store(filepath.Join(home, "gone.env"))); got != "" && !strings.HasSuffix(got, "read or use docker\n") {
+		t.Errorf("where nothing is there, it says %q", got)
+	}
+	put(".aws/credentials")
+	put(".vault-token")
+	secrets := put("work/secrets.env")
+	if got, want := say(store(secrets)), "kz: not isolated: the program runs as you, and could still read or use ~/work/secrets.env, ~/.aws/credentials, ~/.vault-token\n"; got != want {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+	agent := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if got := say(&config.Config{}, "SSH_AUTH_SOCK="+agent); !strings.Contains(got, ", the SSH agent") || strings.Count(got, "\n") != 1 {
+		t.Errorf("with an agent it says %q", got)
+	}
+	if os.Geteuid() != 0 { // root may read anything
+		if err := os.Chmod(secrets, 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := say(store(secrets)); strings.Contains(got, "secrets.env") {
+			t.Errorf("a file that is closed to the user: %q", got)
+		}
+	}
+}
