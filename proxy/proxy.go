@@ -57,7 +57,11 @@ type Proxy struct {
 	values     values
 	tunnels    tunnels
 	clients    presence
+	crowd      crowd
 	departures departures
+	heads      *room         // for heads that are coming
+	room       *room         // for bodies that are held
+	coders     *room         // for what decoders and encoders work with
 	heldTime   time.Duration // how long a body that is read whole may take to come
 	requests   atomic.Uint64
 	unrecorded atomic.Int64 // requests and tunnels that were begun and are not in the audit yet
@@ -93,6 +97,8 @@ func New(o Options) (*Proxy, error) {
 	p.departures.every, p.heldTime = departedEvery, defaultHeldTime
 	p.tunnels.departures = &p.departures
 	p.clients = presence{after: keptAlone, alone: p.transports.close}
+	p.heads, p.room, p.coders = newRoom(headBytes, headGrace), newRoom(heldBytes, heldGrace), newRoom(coderBytes, coderGrace)
+	p.crowd.most = o.MaxConns
 	p.goproxy = p.newGoproxy()
 	p.intercepts = newHandover()
 	p.front = p.newServer(http.HandlerFunc(p.serveFront))
@@ -105,6 +111,7 @@ func New(o Options) (*Proxy, error) {
 func (p *Proxy) newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ConnState:                    p.connState,
 		DisableGeneralOptionsHandler: true,                       // OPTIONS * is a request like any other
 		ErrorLog:                     log.New(io.Discard, "", 0), // net/http's lines quote what the peer sent
 		HTTP2: &http.HTTP2Config{
@@ -127,6 +134,7 @@ func (p *Proxy) newGoproxy() *goproxy.ProxyHttpServer {
 	g.CertStore = nil
 	g.AllowHTTP2 = false
 	g.KeepHeader = false
+	g.KeepDestinationHeaders = false
 	g.KeepAcceptEncoding = true
 	g.PreventCanonicalization = false
 	g.NonproxyHandler = http.HandlerFunc(p.refuseDirect)
