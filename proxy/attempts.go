@@ -106,7 +106,18 @@ func race(ctx context.Context, addrs []netip.AddrPort, dial func(context.Context
 // dialled is a connection to an upstream, known to its dialer until it is closed.
 type dialled struct {
 	net.Conn
-	d *dialer
+	d    *dialer
+	head headMeter
+}
+
+// Read implements net.Conn.
+func (c *dialled) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.head.read(n) {
+		_ = c.Close()
+		return 0, errRoom
+	}
+	return n, err
 }
 
 // Close implements net.Conn.
@@ -131,7 +142,7 @@ func (d *dialer) keep(conn net.Conn) (net.Conn, error) {
 	if d.open == nil {
 		d.open = map[*dialled]bool{}
 	}
-	c := &dialled{conn, d}
+	c := &dialled{Conn: conn, d: d}
 	d.open[c] = true
 	return c, nil
 }

@@ -36,7 +36,9 @@ type requestBody struct {
 	coding   []string
 	edit     bool   // a swap may stand in it
 	counts   bool   // anywhere counts the masks, no one else does
-	original []byte // as the client sent it; only of a held body
+	original []byte // as the client sent it; only of a held body, until it is forgotten
+	result   []byte // as it is sent; likewise
+	sent     bool   // the transport has all of result
 
 	mu    sync.Mutex
 	marks []mark // by the secrets whose masks are in it
@@ -125,7 +127,7 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 		var err error
 		waiting := http.NewResponseController(x.w.ResponseWriter)
 		_ = waiting.SetReadDeadline(time.Now().Add(x.p.heldTime))
-		head, whole, err = readUpTo(src, maxHeld, r.ContentLength)
+		head, whole, err = readUpTo(src, maxHeld, r.ContentLength, x.take)
 		_ = waiting.SetReadDeadline(time.Time{})
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			host := x.scope.Authority.String()
@@ -143,7 +145,7 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 			return b.held(r, head)
 		}
 	}
-	return b.streamed(r, io.MultiReader(bytes.NewReader(head), src), true)
+	return b.streamed(r, &resumed{head: head, rest: src, done: x.giveBack}, true)
 }
 
 // streamed has body edited while it is sent; with scan its masks are counted as well.
@@ -163,7 +165,9 @@ func (b *requestBody) streamed(r *http.Request, body io.Reader, scan bool) *refu
 
 // held edits a whole body. One that is not changed is sent as it came.
 func (b *requestBody) held(r *http.Request, original []byte) *refusal {
+	b.mu.Lock()
 	b.original = original
+	b.mu.Unlock()
 	result := original
 	if len(b.coding) == 0 {
 		b.x.p.opts.Table.Spelled(original, b.found)
@@ -188,10 +192,19 @@ func (b *requestBody) held(r *http.Request, original []byte) *refusal {
 		r.Header.Del("Content-Length")
 		r.TransferEncoding = nil
 	}
+	b.mu.Lock()
+	b.result, b.sent = result, false
+	b.mu.Unlock()
 	r.Body = newHeldBody(result, r.Body, b.x)
 	r.GetBody = func() (io.ReadCloser, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.result == nil {
+			return nil, errRoom
+		}
+		b.sent = false
 		b.x.out.n.Store(0)
-		return newHeldBody(result, http.NoBody, b.x), nil
+		return newHeldBody(b.result, http.NoBody, b.x), nil
 	}
 	return nil
 }
@@ -243,13 +256,38 @@ func (b *requestBody) edited(original []byte) (result []byte, long bool, ref *re
 	return result, false, nil
 }
 
+func (b *requestBody) wasSent() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sent = true
+}
+
+// forget lets go of a held body that has been sent. It reports false for any other.
+func (b *requestBody) forget() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.sent {
+		return false
+	}
+	b.original, b.result = nil, nil
+	return true
+}
+
+// kept is a held body as the client sent it; nil: there is none.
+func (b *requestBody) kept() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.original
+}
+
 // repeat edits a held body once more, with the values as they are now.
 func (b *requestBody) repeat(r *http.Request) bool {
 	b.mu.Lock()
 	b.marks = b.marks[:0]
 	b.mu.Unlock()
 	b.x.out.n.Store(0)
-	return b.held(r, b.original) == nil
+	original := b.kept()
+	return original != nil && b.held(r, original) == nil
 }
 
 func (b *requestBody) refuse(ref *refusal) error {

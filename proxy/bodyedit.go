@@ -17,7 +17,11 @@ func (b *requestBody) pipeline(src io.Reader, scan bool) (io.ReadCloser, error) 
 	var close multiCloser
 	r := src
 	if len(b.coding) > 0 {
+		if !b.x.takeCoder(encoderCost(b.coding)) {
+			return nil, errRoom
+		}
 		d := decode(r, b.coding)
+		d.take = b.x.takeCoder
 		close = append(close, d)
 		r = d
 	}
@@ -32,7 +36,8 @@ func (b *requestBody) pipeline(src io.Reader, scan bool) (io.ReadCloser, error) 
 	}
 	if selects {
 		var err error
-		r, err = fields.NewReader(r, fields.Options{Format: b.format, Boundary: b.boundary, Selector: b.x.scope.selector, Edit: b.editField, Marked: b.marked, OnLong: b.long})
+		r, err = fields.NewReader(r, fields.Options{Format: b.format, Boundary: b.boundary, Selector: b.x.scope.selector, Edit: b.editField, Marked: b.marked, OnLong: b.long,
+			Grow: func(n int) bool { return b.x.take(int64(n)) }})
 		if err != nil {
 			return nil, err
 		}

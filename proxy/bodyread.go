@@ -118,11 +118,18 @@ func plainCharset(name string) bool {
 }
 
 // firstRoom is what is allocated for a body before any of it has come: a length is quickly said.
-const firstRoom = 64 << 10
+const firstRoom = 16 << 10
 
-// readUpTo reads at most limit bytes. whole reports that r ended within them.
-func readUpTo(r io.Reader, limit int64, length int64) (b []byte, whole bool, err error) {
+// freeHeld is what of a body may be held without asking.
+const freeHeld = 4 << 10
+
+// readUpTo reads at most limit bytes. whole reports that r ended within them. take is asked before memory is used for them; where
+// it says no, the error is errRoom.
+func readUpTo(r io.Reader, limit int64, length int64, take func(n int64) bool) (b []byte, whole bool, err error) {
 	if length >= 0 && length <= limit {
+		if length > freeHeld && !take(min(length+1, firstRoom)) {
+			return nil, false, errRoom
+		}
 		b = make([]byte, min(length+1, firstRoom))
 		for n := 0; ; {
 			m, err := io.ReadFull(r, b[n:min(length, int64(len(b)))])
@@ -135,7 +142,11 @@ func readUpTo(r io.Reader, limit int64, length int64) (b []byte, whole bool, err
 			if int64(len(b)) > length {
 				break
 			}
-			b = append(b, make([]byte, min(length+1-int64(n), int64(3*n)))...)
+			more := min(length+1-int64(n), int64(3*n))
+			if !take(more) {
+				return b[:n], false, errRoom
+			}
+			b = append(b, make([]byte, more)...)
 		}
 		// The framing's end, with its trailers, stands behind the last byte.
 		if _, err := io.ReadFull(r, b[length:length+1]); err != io.EOF {
@@ -143,12 +154,23 @@ func readUpTo(r io.Reader, limit int64, length int64) (b []byte, whole bool, err
 		}
 		return b[:length], true, nil
 	}
-	var buf bytes.Buffer
-	_, err = io.CopyN(&buf, r, limit+1)
-	if err == io.EOF {
-		return buf.Bytes(), true, nil
+	b = make([]byte, freeHeld)
+	for n := 0; ; {
+		m, err := r.Read(b[n:])
+		if n += m; err == io.EOF {
+			return b[:n], true, nil
+		}
+		if err != nil || int64(n) > limit {
+			return b[:n], false, err
+		}
+		if n == len(b) {
+			more := min(int64(n), limit+1-int64(n))
+			if !take(more) {
+				return b[:n], false, errRoom
+			}
+			b = append(b, make([]byte, more)...)
+		}
 	}
-	return buf.Bytes(), false, err
 }
 
 // sentBody is what the transport sends: it counts, and closes the client's body.
@@ -187,6 +209,10 @@ func newHeldBody(p []byte, src io.Closer, x *exchange) *heldBody {
 func (b *heldBody) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.x.out.add(n)
+	if b.r.Len() == 0 {
+		b.r.Reset(nil)
+		b.x.body.wasSent()
+	}
 	return n, err
 }
 

@@ -69,6 +69,7 @@ func decodeAnswer(r io.Reader, names []string) *decoder {
 }
 
 type decoder struct {
+	take   func(n int64) bool // asked before much memory is used; nil: it need not be
 	src    io.Reader
 	answer bool
 	coded  countingReader
@@ -152,6 +153,8 @@ type lazyDecoder struct {
 	br    *bufio.Reader // src
 	r     io.Reader
 	err   error
+	out   int64
+	taken int64 // of out, what was asked for
 }
 
 func (l *lazyDecoder) Read(p []byte) (int, error) {
@@ -162,6 +165,9 @@ func (l *lazyDecoder) Read(p []byte) (int, error) {
 		return 0, l.err
 	}
 	n, err := l.r.Read(p)
+	if !l.room(n) {
+		return 0, errRoom
+	}
 	if err == io.EOF && !(l.owner.answer && l.name == "gzip") {
 		// Whoever stored the body may have chosen where its coding ends: inside a value, say, the rest of which follows.
 		if _, err = l.br.Peek(1); err == nil {
@@ -169,6 +175,45 @@ func (l *lazyDecoder) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// room asks for the window of what has been decoded. The decoders of gzip and deflate look back 32 KiB, the others as far as
+// their body says, and have that in memory.
+func (l *lazyDecoder) room(n int) bool {
+	if l.out += int64(n); l.owner.take == nil || l.name != "br" && l.name != "zstd" {
+		return true
+	}
+	for l.out > l.taken+coderStep && l.taken < l.window() {
+		if !l.owner.take(coderStep) {
+			return false
+		}
+		l.taken += coderStep
+	}
+	return true
+}
+
+func (l *lazyDecoder) window() int64 {
+	if l.name == "zstd" {
+		return zstdWindow
+	}
+	return coderWindow
+}
+
+// coderWindow is what a decoder of br looks back at most, one of zstd half of it; coderStep is by how much its share grows. The
+// first such step is free.
+const (
+	coderWindow = 16 << 20
+	coderStep   = 256 << 10
+)
+
+// encoderCost is about what the encoders of these codings work with.
+func encoderCost(names []string) (n int64) {
+	for _, name := range names {
+		if n += 1 << 20; name == "br" || name == "zstd" {
+			n += 3 << 20
+		}
+	}
+	return n
 }
 
 func (l *lazyDecoder) open() {

@@ -56,6 +56,9 @@ type exchange struct {
 	roomForSwaps [4]audit.Swapped
 	ctx          exchangeContext
 	writer       responseWriter
+
+	holding holding
+	peer    net.Conn // whose request it is; nil: not known
 }
 
 type exchangeKey struct{}
@@ -96,6 +99,16 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request, scope *destinat
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		// The answer may begin before the request has been read to its end.
 		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
+	client := clientOf(r.Context())
+	if !x.p.crowd.enter(client) {
+		x.refuse(w, x.p.crowded(scope.Authority))
+		return
+	}
+	defer x.p.crowd.leave(client)
+	x.peer = client
+	if !x.takeHeaders(r.Header) {
+		panic(http.ErrAbortHandler)
 	}
 	r = x.outbound(r)
 	x.watchBody(r)
@@ -151,6 +164,7 @@ func (x *exchange) finish() {
 	e.Swapped, e.Withheld, e.Scrubbed = x.swapped, x.withheld, x.scrubbed
 	aborted := x.aborted
 	x.mu.Unlock()
+	x.holding.letGo()
 	if x.body != nil {
 		e.Withheld = append(e.Withheld, x.body.withheld()...)
 	}
@@ -169,6 +183,8 @@ func (x *exchange) finish() {
 func abortReason(err error) string {
 	var frames *upgradeError
 	switch {
+	case errors.Is(err, errRoom):
+		return "what it held was needed for others"
 	case errors.Is(err, context.Canceled):
 		return "the client went away"
 	case errors.As(err, &frames):
@@ -339,8 +355,8 @@ func (x *exchange) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Respon
 
 // send picks the pool. Early hints are passed on until there is an answer.
 func (x *exchange) send(r *http.Request) (*http.Response, error) {
-	tr := x.p.transports.of(r, x.w.proto)
-	if x.w.proto == 1 && x.body != nil && x.body.original == nil {
+	tr := x.p.transports.of(r, x.w.proto, x.p.crowd.large())
+	if x.w.proto == 1 && x.body != nil && x.body.kept() == nil {
 		// While the upstream takes nothing of this body, net/http does not hear that the client has gone.
 		ctx, cancel := context.WithCancel(r.Context())
 		stop := x.p.departures.watch(clientOf(ctx), true, cancel)
@@ -349,6 +365,9 @@ func (x *exchange) send(r *http.Request) (*http.Response, error) {
 	}
 	x.w.awaiting(true)
 	resp, err := tr.RoundTrip(r)
+	if d := upstreamOf(x.conn); d != nil {
+		d.head.done()
+	}
 	x.w.mu.Lock()
 	defer x.w.mu.Unlock()
 	x.w.waits = false
@@ -359,7 +378,12 @@ func (x *exchange) send(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-func (x *exchange) gotConn(info httptrace.GotConnInfo) { x.conn = info.Conn }
+func (x *exchange) gotConn(info httptrace.GotConnInfo) {
+	x.conn = info.Conn
+	if d := upstreamOf(info.Conn); d != nil {
+		d.head.begin(x.p.heads, func() { _ = d.Close() })
+	}
+}
 
 func (x *exchange) got1xx(code int, header textproto.MIMEHeader) error {
 	if x.hints++; x.hints > maxInformational {

@@ -18,6 +18,7 @@ import (
 
 // serveFront is what clients of the listener talk to: CONNECT and absolute-form requests, with the session's credential.
 func (p *Proxy) serveFront(w http.ResponseWriter, r *http.Request) {
+	gotHead(clientOf(r.Context()))
 	if !p.authenticated(r) {
 		ref := &refusal{Code: codeProxyCredential, Message: "the proxy credential is missing or wrong",
 			Hint: "use the proxy URL from this session's environment, HTTPS_PROXY, as it is"}
@@ -27,6 +28,7 @@ func (p *Proxy) serveFront(w http.ResponseWriter, r *http.Request) {
 	admit(r.Context())
 	r.Header.Del("Proxy-Authorization")
 	if r.Method == http.MethodConnect {
+		r.Header = http.Header{} // a tunnel lasts, and nothing asks for them again
 		p.goproxy.ServeHTTP(replaying{w}, r)
 		return
 	}

@@ -249,7 +249,8 @@ func (x *exchange) receiveEnvelopes(resp *http.Response, plain io.Reader, decode
 	length := int64(-1)
 	if names, _ := messageCodings(resp.Header); len(names) > 0 {
 		// Before the bytes are searched as they come: what a coding leaves as it is would be filled, and not be decoded then.
-		plain = newUnfolded(plain, names, x.p, x.didScrub("body"))
+		u := newUnfolded(plain, names, x.p, x.didScrub("body"))
+		u.take, plain = x.take, u
 	} else if !decoded {
 		length = resp.ContentLength
 	}

@@ -44,6 +44,8 @@ type unfolded struct {
 	names []string
 	p     *Proxy
 	on    func(name string)
+	take  func(n int64) bool // asked before much memory is used
+	taken int64
 
 	buf    []byte
 	ahead  []byte // of buf, not looked at yet
@@ -110,6 +112,12 @@ func (u *unfolded) step() error {
 	}
 	if head && u.f.left > maxFolded {
 		return errFolded
+	}
+	if need := int64(len(u.folded) + len(piece)); need > u.taken+maxWhole {
+		if !u.take(2 * (need - u.taken)) { // a slice that grows has its old self beside it
+			return errRoom
+		}
+		u.taken = need
 	}
 	if u.folded = append(u.folded, piece...); u.f.border() {
 		u.now, err = u.message(u.folded)

@@ -76,6 +76,7 @@ func (p *Proxy) intercept(client net.Conn, a policy.Authority) {
 	ic := &interceptConn{Conn: client, policy: pol, scope: newDestination(pol.Scope(a), "https")}
 	conn := tls.Server(ic, p.tlsConfig)
 	defer p.tunnels.add(client, client)() // until the inner server knows it
+	p.awaitHead(client)
 	err := client.SetDeadline(start.Add(handshakeTimeout))
 	if err == nil {
 		_, err = io.WriteString(client, established)
@@ -165,6 +166,7 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		panic(http.ErrAbortHandler)
 	}
+	gotHead(ic)
 	a := ic.scope.Authority
 	x := newExchange(p)
 	defer x.finish()

@@ -15,13 +15,17 @@ type ownPool struct {
 	over   bool
 }
 
-// transport dials as d does.
-func (p *ownPool) transport(d *dialer) *http.Transport {
+// transport dials as d does. It is made once, for a crowd if it is large then.
+func (p *ownPool) transport(d *dialer, large bool) *http.Transport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.tr == nil {
 		p.dialer = d.another()
-		p.tr = newH2Transport(p.dialer)
+		window := downloadWindow
+		if large {
+			window = crowdedWindow
+		}
+		p.tr = newH2Transport(p.dialer, window)
 		if p.over {
 			p.dialer.close()
 		}

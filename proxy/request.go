@@ -94,7 +94,7 @@ func (x *exchange) again(r *http.Request) bool {
 		return false
 	}
 	bodiless := r.Body == nil || r.Body == http.NoBody
-	if !bodiless && (x.body == nil || x.body.original == nil) {
+	if !bodiless && (x.body == nil || x.body.kept() == nil) {
 		return false
 	}
 	x.mu.Lock()

@@ -24,6 +24,9 @@ func (x *exchange) receive(resp *http.Response, r *http.Request) *refusal {
 	if resp.StatusCode < 100 || resp.StatusCode > 999 {
 		return &refusal{Code: codeUpstreamUnreachable, Host: host, Message: host + " answered with a status that is none", Hint: "try again later"}
 	}
+	if !x.takeHeaders(resp.Header) {
+		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " answered with more headers than there is room for", Hint: "try again later"}
+	}
 	upgraded := resp.StatusCode == http.StatusSwitchingProtocols
 	if upgraded && (!isUpgrade(resp.Header) || !isUpgrade(r.Header)) {
 		return &refusal{Code: codeResponseUnscannable, Host: host, Message: host + " switched to a protocol that was not asked for", Hint: "only WebSocket can be spoken over an upgraded connection"}
@@ -112,6 +115,7 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 	closers := io.Closer(resp.Body)
 	if len(names) > 0 {
 		d := decodeAnswer(src, names)
+		d.take = x.takeCoder
 		plain = d
 		closers = multiCloser{d, resp.Body}
 		delete(resp.Header, "Content-Encoding")
@@ -127,12 +131,12 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 		if len(names) > 0 {
 			limit = -1
 		}
-		head, whole, err := readUpTo(plain, maxHeld, limit)
+		head, whole, err := readUpTo(plain, maxHeld, limit, x.take)
 		if err == nil && whole {
 			x.hold(resp, head, src.coded, closers)
 			return
 		}
-		plain = &resumed{head: head, err: err, rest: plain}
+		plain = &resumed{head: head, err: err, rest: plain, done: x.giveBack}
 	}
 	dropDigests(resp.Header)
 	mode := masking.Restore
@@ -189,6 +193,7 @@ type resumed struct {
 	head []byte
 	err  error
 	rest io.Reader
+	done func() // called when the head has been read
 }
 
 func (r *resumed) Read(p []byte) (int, error) {
@@ -196,6 +201,10 @@ func (r *resumed) Read(p []byte) (int, error) {
 		n := copy(p, r.head)
 		r.head = r.head[n:]
 		return n, nil
+	}
+	if r.done != nil {
+		r.done()
+		r.head, r.done = nil, nil
 	}
 	if r.err != nil {
 		return 0, r.err

@@ -15,7 +15,7 @@ const (
 	idlePerHost           = 256
 	upstreamIdleTimeout   = 90 * time.Second
 	responseHeaderTimeout = 30 * time.Minute
-	maxResponseHeader     = 256 << 10
+	maxResponseHeader     = 64 << 10
 	expectContinueTimeout = time.Second
 
 	// uploadBuffer holds one chunk of a long body with its head and end, so that they go out together: with net/http's own
@@ -29,12 +29,16 @@ const (
 	// of 100 ms; net/http's own is four times as long. The window of a connection stays net/http's, 1 GiB: one that clients
 	// share must not be filled by those of them that do not read.
 	downloadWindow = 1 << 20
+
+	// crowdedWindow is that of an answer in a crowd, which must not take 1 MiB each: what h2 begins with (RFC 9113, section 6.9.2).
+	crowdedWindow = 64<<10 - 1
 )
 
 // transports are the pools: HTTP/1.1 for clients that speak it, one that prefers h2, for clients that do, and one for the
 // long bodies of the former.
 type transports struct {
 	h1, h2, uploads *http.Transport
+	crowded         *http.Transport // h2 with small windows
 	dialer          *dialer
 }
 
@@ -44,30 +48,36 @@ func newTransports(d *dialer) transports {
 	t := transports{
 		dialer:  d,
 		h1:      newTransport(d, &h1, []string{"http/1.1"}),
-		h2:      newH2Transport(d),
+		h2:      newH2Transport(d, downloadWindow),
+		crowded: newH2Transport(d, crowdedWindow),
 		uploads: newTransport(d, &h1, []string{"http/1.1"}),
 	}
 	t.uploads.WriteBufferSize = uploadBuffer
 	return t
 }
 
-func newH2Transport(d *dialer) *http.Transport {
+func newH2Transport(d *dialer, window int) *http.Transport {
 	var h2 http.Protocols
 	h2.SetHTTP1(true)
 	h2.SetHTTP2(true)
-	return newTransport(d, &h2, []string{"h2", "http/1.1"})
+	t := newTransport(d, &h2, []string{"h2", "http/1.1"})
+	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window}
+	return t
 }
 
-// of is the pool for one request of a client that speaks the major version proto. Over h2, those with bodies have a pool of
+// of is the pool for one request of a client that speaks the major version proto; large says that there are many at a time. Over h2, those with bodies have a pool of
 // their client's own.
-func (t *transports) of(r *http.Request, proto int) *http.Transport {
+func (t *transports) of(r *http.Request, proto int, large bool) *http.Transport {
 	switch {
 	case proto == 2:
 		if ic, ok := r.Context().Value(tunnelKey{}).(*interceptConn); ok && r.Body != nil && r.Body != http.NoBody {
-			return ic.pool.transport(t.dialer)
+			return ic.pool.transport(t.dialer, large)
+		}
+		if large {
+			return t.crowded
 		}
 		return t.h2
-	case r.ContentLength > maxHeld || r.ContentLength < 0:
+	case !large && (r.ContentLength > maxHeld || r.ContentLength < 0):
 		return t.uploads
 	}
 	return t.h1
@@ -98,12 +108,12 @@ func newTransport(d *dialer, protocols *http.Protocols, alpn []string) *http.Tra
 		ExpectContinueTimeout:  expectContinueTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		DisableCompression:     true, // codings are the client's to ask for and the scrubber's to undo
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: downloadWindow},
 	}
 }
 
 func (t transports) close() {
 	t.h1.CloseIdleConnections()
 	t.h2.CloseIdleConnections()
+	t.crowded.CloseIdleConnections()
 	t.uploads.CloseIdleConnections()
 }

@@ -11,6 +11,9 @@ var ErrAmbiguous = errors.New("fields: selected place occurs twice")
 // ErrUnencodable is what every [UnencodableError] is.
 var ErrUnencodable = errors.New("fields: replacement cannot stand in its place")
 
+// ErrRoom says that a value is longer than there is room for.
+var ErrRoom = errors.New("fields: no room for a value")
+
 // AmbiguousError says that a selected place occurs more than once and that at
 // least one of the occurrences holds a mask.
 type AmbiguousError struct {

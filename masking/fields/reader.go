@@ -67,6 +67,9 @@ type Options struct {
 	// OnLong is told of each selected value longer than MaxMember; it passes
 	// as it is and counts as holding no mask. Nil: nobody is told.
 	OnLong func(f Field)
+	// Grow is asked before n more bytes are held; with false reading ends with
+	// [ErrRoom]. Nil: there is always room.
+	Grow func(n int) bool
 }
 
 // Reader reads a body with its selected values edited. It is not safe for
@@ -119,7 +122,7 @@ func NewReader(r io.Reader, o Options) (*Reader, error) {
 	if o.Edit == nil {
 		errs = append(errs, errors.New("reading fields: no editor given"))
 	}
-	rd := &Reader{src: r, opt: o, track: tracker{sel: o.Selector}, w: window{hold: -1}, resume: -1}
+	rd := &Reader{src: r, opt: o, track: tracker{sel: o.Selector}, w: window{hold: -1, grow: o.Grow}, resume: -1}
 	switch o.Format {
 	case JSON:
 		rd.lex = newJSONLexer(&rd.track)
@@ -245,6 +248,10 @@ func (r *Reader) advance() {
 // fill reads once; a reader that keeps returning nothing is given up.
 func (r *Reader) fill() {
 	buf := r.w.room()
+	if buf == nil {
+		r.err = ErrRoom
+		return
+	}
 	for range 100 {
 		n, err := r.src.Read(buf)
 		if n > 0 || err != nil {

@@ -26,10 +26,12 @@ type window struct {
 	pos    int // bytes before have been scanned
 	keep   int // bytes before are of no use to the lexer any more
 	hold   int // start of a selected value that is not decided, or -1
+	grow   func(n int) bool
 }
 
 // room makes room for a read. All that is not held must have been given away:
-// then nothing before keep is waiting to go out.
+// then nothing before keep is waiting to go out. It returns nil where it may not
+// grow.
 func (w *window) room() []byte {
 	if w.buf == nil {
 		w.pooled = windows.Get().(*[windowSize]byte)
@@ -48,7 +50,11 @@ func (w *window) room() []byte {
 	}
 	if len(w.buf)-w.n < minRead {
 		old := w.buf
-		w.buf = make([]byte, min(2*len(old), windowLimit))
+		size := min(2*len(old), windowLimit)
+		if w.grow != nil && !w.grow(size-len(old)) {
+			return nil
+		}
+		w.buf = make([]byte, size)
 		copy(w.buf, old[:w.n])
 		w.recycle()
 	}
@@ -58,7 +64,7 @@ func (w *window) room() []byte {
 // release lets go of the buffer; the window is empty afterwards.
 func (w *window) release() {
 	w.recycle()
-	*w = window{hold: -1}
+	*w = window{hold: -1, grow: w.grow}
 }
 
 func (w *window) recycle() {

@@ -123,6 +123,7 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 		_ = s.audit.Close()
 		return nil, err
 	}
+	boundGarbage()
 	stopped := make(chan struct{})
 	s.stop = sync.OnceFunc(func() { close(stopped) })
 	go giveBack(s.proxy.Begun, debug.FreeOSMemory, stopped)

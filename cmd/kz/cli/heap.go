@@ -1,6 +1,10 @@
 package cli
 
-import "time"
+import (
+	"math"
+	"runtime/debug"
+	"time"
+)
 
 // heapRoom is how much garbage a session may gather, in bytes, beyond what Go's collector allows by itself. kz lives in
 // a few megabytes, so that without it the collector ran every few hundred requests, for a third of the CPU. A fixed room
@@ -10,6 +14,18 @@ const heapRoom = 16 << 20
 // newHeapRoom makes the collector wait longer for as long as the result is held. Nothing is ever written to it, so that
 // it takes address space and no memory.
 func newHeapRoom() []byte { return make([]byte, heapRoom) }
+
+// memoryGoal is what Go's collector works harder to stay under: by itself it lets as much garbage lie as there is in use. With
+// what is not the heap's, and without the room, which is never touched, a session stays below 200 MB in memory. GOMEMLIMIT says
+// otherwise.
+const memoryGoal = 160<<20 + heapRoom
+
+// boundGarbage sets memoryGoal, unless the environment has a goal.
+func boundGarbage() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memoryGoal)
+	}
+}
 
 // quiet is how long nothing must have begun before the garbage is given back to the system: long enough that a busy
 // agent's pauses do not cause it.

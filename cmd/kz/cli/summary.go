@@ -11,6 +11,20 @@ import (
 	"kz/proxy/audit"
 )
 
+// maxTold bounds each list of a tally: a program may name hosts without end. What finds no place is under others.
+const (
+	maxTold = 256
+	others  = "others"
+)
+
+// place is key, or others when m is full.
+func place[V any](m map[string]V, key string) string {
+	if _, ok := m[key]; !ok && len(m) >= maxTold {
+		return others
+	}
+	return key
+}
+
 // tally is an audit sink that counts for the summary what it passes on.
 type tally struct {
 	next audit.Sink
@@ -41,11 +55,11 @@ func (t *tally) count(e audit.Event) {
 	}
 	switch {
 	case e.Kind == audit.Tunnel:
-		t.tunnels[e.Host] = true
+		t.tunnels[place(t.tunnels, e.Host)] = true
 	case e.Kind == audit.Refusal && e.Code != "":
-		t.refused[e.Code+" toward "+e.Host]++
+		t.refused[place(t.refused, e.Code+" toward "+e.Host)]++
 	case e.Kind == audit.Refusal:
-		t.distrust[e.Host] = true
+		t.distrust[place(t.distrust, e.Host)] = true
 	}
 	for i, s := range e.Swapped {
 		if t.swapped[s.Secret] == nil {
@@ -53,12 +67,13 @@ func (t *tally) count(e audit.Event) {
 		}
 		// Once for a request, also where the secret stood at several places.
 		if !slices.ContainsFunc(e.Swapped[:i], func(before audit.Swapped) bool { return before.Secret == s.Secret }) {
-			t.swapped[s.Secret][e.Host]++
+			hosts := t.swapped[s.Secret]
+			hosts[place(hosts, e.Host)]++
 		}
 	}
 	for _, w := range e.Withheld {
 		if w.Secret != "" {
-			t.withheld[w.Secret+" in "+w.Place+" toward "+e.Host]++
+			t.withheld[place(t.withheld, w.Secret+" in "+w.Place+" toward "+e.Host)]++
 		}
 	}
 }
@@ -96,7 +111,7 @@ func (t *tally) tell(u *ui, secrets []config.Secret, record *audit.File) {
 	if len(t.tunnels) > 0 {
 		u.Notef("tunnelled, unseen: %s", strings.Join(few(slices.Sorted(maps.Keys(t.tunnels))), ", "))
 	}
-	for _, host := range slices.Sorted(maps.Keys(t.distrust)) {
+	for _, host := range few(slices.Sorted(maps.Keys(t.distrust))) {
 		u.Warnf("a client ended its TLS connection to %s; it may read its roots elsewhere than SSL_CERT_FILE or NODE_EXTRA_CA_CERTS", host)
 	}
 	if lines, chain := record.End(); lines > 0 {
