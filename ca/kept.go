@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -115,14 +117,27 @@ func RemoveKept(dir string) error {
 	return errors.Join(problems...)
 }
 
+// mayKeep wants an authority of the kind that New makes for hosts. One that was put in its place by hand, and could do
+// more, is refused.
 func mayKeep(cert *x509.Certificate) error {
+	allowed, err := parseConstraints(PermittedHosts(cert))
+	wanted := &x509.Certificate{}
+	allowed.constrain(wanted)
 	switch {
 	case !Constrained(cert):
 		return errors.New("keeping the authority: it is not constrained to any host")
+	case err != nil, !slices.Equal(cert.ExcludedDNSDomains, wanted.ExcludedDNSDomains), !sameNetworks(cert.ExcludedIPRanges, wanted.ExcludedIPRanges):
+		return errors.New("keeping the authority: its constraints are not on single hosts")
+	case !cert.MaxPathLenZero || cert.MaxPathLen != 0 || cert.KeyUsage != x509.KeyUsageCertSign || !slices.Equal(cert.ExtKeyUsage, wanted.ExtKeyUsage):
+		return errors.New("keeping the authority: it could certify more than servers")
 	case cert.NotAfter.Sub(cert.NotBefore) > KeptLifetime+backdate:
 		return fmt.Errorf("keeping the authority: valid for more than %d days", KeptLifetime/(24*time.Hour))
 	}
 	return nil
+}
+
+func sameNetworks(a, b []*net.IPNet) bool {
+	return slices.EqualFunc(a, b, func(x, y *net.IPNet) bool { return x.String() == y.String() })
 }
 
 // writeNew makes dir/keptFile in one step. A hard link fails when the name is taken, by a symbolic link too, where a

@@ -5,7 +5,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,10 +78,7 @@ func (c caCommands) export(out string) error {
 		_, err = c.stdout.Write(block)
 		return err
 	}
-	if err := writeFileAtomic(out, block); err != nil {
-		return err
-	}
-	return os.Chmod(out, 0o644) // public, and for clients of other users
+	return writeFileMode(out, block, 0o644) // public, and for clients of other users
 }
 
 func (c caCommands) uninstallCmd() *cobra.Command {

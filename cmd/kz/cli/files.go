@@ -10,7 +10,11 @@ import (
 
 // writeFileAtomic puts data at path with mode 0600, whole or not at all. What was at path
 // is replaced, not written through: a link there is not followed.
-func writeFileAtomic(path string, data []byte) (err error) {
+func writeFileAtomic(path string, data []byte) error { return writeFileMode(path, data, 0o600) }
+
+// writeFileMode is writeFileAtomic with another mode, whatever the umask. The file has it before it has its name: to change
+// it afterwards would be to follow a link that has been put there meanwhile.
+func writeFileMode(path string, data []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // O_EXCL, 0600
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
@@ -22,6 +26,9 @@ func writeFileAtomic(path string, data []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(data)
+	if err == nil && mode != 0o600 {
+		err = f.Chmod(mode)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -133,14 +133,14 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 	}()
 	write := func(name string, data []byte) (string, error) {
 		path := filepath.Join(f.CADir, name)
-		if err := writeFileAtomic(path, data); err != nil {
+		// Public files, read by whatever user a container has.
+		if err := writeFileMode(path, data, 0o644); err != nil {
 			return "", err
 		}
 		if f.SessionFile == "" {
 			cleanups = append(cleanups, func() { _ = os.Remove(path) }) // its authority has ended
 		}
-		// Public files, read by whatever user a container has.
-		return path, os.Chmod(path, 0o644)
+		return path, nil
 	}
 	if f.CADir == "" {
 		dir, err := a.newRunDir()
