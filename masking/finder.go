@@ -25,6 +25,7 @@ type index struct {
 	tail    int // at the end of the input, places that begins passes over
 	heads   heads
 	breaks  [256]bool // bytes that end a word
+	within  [256]bool // text, and bytes of patterns, but for white space
 }
 
 // NewFinder returns a finder of the patterns, which it copies. A pattern is
@@ -47,11 +48,14 @@ func newIndex(texts [][]byte, divide func(lengths []int) []int) *index {
 	for _, p := range ix.set {
 		ix.longest = max(ix.longest, len(p.text))
 		for _, c := range p.text {
-			ix.breaks[c] = false
+			ix.breaks[c], ix.within[c] = false, true
 		}
 	}
+	for c := '!'; c <= '~'; c++ {
+		ix.within[c] = true
+	}
 	for i := 0; i < len(spaces); i++ {
-		ix.breaks[spaces[i]] = true
+		ix.breaks[spaces[i]], ix.within[spaces[i]] = true, false
 	}
 	for _, c := range ix.classes {
 		ix.tail = max(ix.tail, c.q+c.stride-2)
@@ -167,4 +171,19 @@ func (f *Finder) HoldWord(p []byte) int {
 	for last := min(len(p), ix.longest-1); n < last && !ix.breaks[p[len(p)-1-n]]; n++ {
 	}
 	return max(n, f.Hold(p))
+}
+
+// HoldRun returns the length of the longest suffix of p that is all text, or such
+// bytes as patterns have, and no white space, or of as much of it as a pattern can
+// begin in, or what [Finder.Hold] returns, if that is more; 0 where it is less than
+// least. It tells as much as [Finder.HoldWord] of where a pattern may begin.
+func (f *Finder) HoldRun(p []byte, least int) int {
+	ix := f.ix.open()
+	n := 0
+	for last := min(len(p), ix.longest-1); n < last && ix.within[p[len(p)-1-n]]; n++ {
+	}
+	if n = max(n, f.Hold(p)); n < least {
+		return 0
+	}
+	return n
 }

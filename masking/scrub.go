@@ -77,6 +77,7 @@ type Scrubber struct {
 	hidden
 	finding *Finder
 	scrubs  []*scrub // by the number of the pattern; no values in them
+	haste   int      // bytes of a form that may pass a [Veil], at most
 }
 
 // scrub is what stands in the place of one secret's forms.
@@ -108,6 +109,10 @@ func NewScrubber(values []Value) (*Scrubber, error) {
 		return nil, errors.Join(problems...)
 	}
 	s.finding = NewFinder(texts)
+	s.haste = maxHaste
+	for _, text := range texts {
+		s.haste = min(s.haste, len(text)-shadeLeast)
+	}
 	return s, nil
 }
 

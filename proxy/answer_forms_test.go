@@ -158,7 +158,7 @@ func (a *answerPath) carry(t *testing.T, p *Proxy, scope *destination, src io.Re
 	}
 	var out bytes.Buffer
 	if _, err := io.Copy(&out, resp.Body); err != nil || x.aborted != nil {
-		t.Fatal(err, x.aborted)
+		t.Fatal(a.name, size, err, x.aborted)
 	}
 	_ = resp.Body.Close()
 	return out.String()

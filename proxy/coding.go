@@ -9,6 +9,8 @@ import (
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zlib"
+
+	"kz/masking"
 )
 
 // maxCodings is how many codings on top of each other are undone.
@@ -61,20 +63,24 @@ func decode(r io.Reader, names []string) *decoder {
 	return d
 }
 
-// decodeAnswer is decode for an answer: what follows a whole gzip body is left out.
-func decodeAnswer(r io.Reader, names []string) *decoder {
+// decodeAnswer is decode for an answer: values do not reach the decoders as they are. With hasty nothing waits for what comes
+// after it.
+func (p *Proxy) decodeAnswer(r io.Reader, names []string, hasty bool) *decoder {
 	d := decode(r, names)
-	d.answer = true
+	d.veil = masking.NewVeil(func() *masking.Scrubber { return p.scrubbers().Scrubber }, hasty)
+	d.r = d.veil.Show(d.r)
 	return d
 }
 
 type decoder struct {
-	take   func(n int64) bool // asked before much memory is used; nil: it need not be
-	src    io.Reader
-	answer bool
-	coded  countingReader
-	r      io.Reader
-	out    int64
+	take  func(n int64) bool // asked before much memory is used; nil: it need not be
+	src   io.Reader
+	veil  *masking.Veil // nil: of a request
+	coded countingReader
+	r     io.Reader
+	out   int64
+	// padded lets anything stand behind a whole gzip body, which is left out.
+	padded bool
 
 	mu   sync.Mutex // held while reading: a transport may close a body that is being read
 	err  error      // how reading ended
@@ -168,7 +174,10 @@ func (l *lazyDecoder) Read(p []byte) (int, error) {
 	if !l.room(n) {
 		return 0, errRoom
 	}
-	if err == io.EOF && !(l.owner.answer && l.name == "gzip") {
+	if err == zlib.ErrChecksum && l.hidden() {
+		err = io.EOF
+	}
+	if err == io.EOF && !(l.owner.padded && l.name == "gzip") {
 		// Whoever stored the body may have chosen where its coding ends: inside a value, say, the rest of which follows.
 		if _, err = l.br.Peek(1); err == nil {
 			err = errBehind
@@ -176,6 +185,9 @@ func (l *lazyDecoder) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// hidden reports whether the decoder did not read what was coded, so that a sum over it must be wrong.
+func (l *lazyDecoder) hidden() bool { return l.owner.veil != nil && l.owner.veil.Used() }
 
 // room asks for the window of what has been decoded. The decoders of gzip and deflate look back 32 KiB, the others as far as
 // their body says, and have that in memory.
@@ -217,6 +229,9 @@ func encoderCost(names []string) (n int64) {
 }
 
 func (l *lazyDecoder) open() {
+	if l.owner.veil != nil {
+		l.src = l.owner.veil.Hide(l.src)
+	}
 	br := takeCodedReader(l.src)
 	l.br = br
 	head, err := br.Peek(1)
@@ -227,7 +242,7 @@ func (l *lazyDecoder) open() {
 	keep := func() {}
 	switch l.name {
 	case "gzip":
-		l.r, keep, l.err = openGzip(br)
+		l.r, keep, l.err = openGzip(br, l.hidden)
 	case "deflate":
 		// RFC 9110 means zlib; some servers send bare deflate.
 		if two, _ := br.Peek(2); len(two) == 2 && two[0]&0x0f == 8 && (int(two[0])<<8|int(two[1]))%31 == 0 {
@@ -238,7 +253,7 @@ func (l *lazyDecoder) open() {
 	case "br":
 		l.r, keep, l.err = openBrotli(br)
 	case "zstd":
-		l.r, keep, l.err = openZstd(br)
+		l.r, keep, l.err = openZstd(br, l.owner.veil != nil)
 	}
 	l.owner.keep = append(l.owner.keep, keep, func() {
 		br.Reset(nothing{})

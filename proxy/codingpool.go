@@ -41,12 +41,12 @@ func takeCodedReader(r io.Reader) *bufio.Reader {
 }
 
 // openGzip returns a decoder of br, and what puts it back.
-func openGzip(br *bufio.Reader) (io.Reader, func(), error) {
+func openGzip(br *bufio.Reader, hidden func() bool) (io.Reader, func(), error) {
 	z := take[*gzip.Reader](&gzipReaders)
 	if z == nil {
 		z = new(gzip.Reader)
 	}
-	g := &gzipReader{z: z, br: br}
+	g := &gzipReader{z: z, br: br, hidden: hidden}
 	return g, func() { gzipReaders.Put(z) }, g.member()
 }
 
@@ -56,7 +56,8 @@ func openGzip(br *bufio.Reader) (io.Reader, func(), error) {
 type gzipReader struct {
 	z       *gzip.Reader
 	br      *bufio.Reader
-	between bool // two members
+	hidden  func() bool // reports whether sums must be wrong
+	between bool        // two members
 }
 
 func (g *gzipReader) member() error {
@@ -83,7 +84,7 @@ func (g *gzipReader) Read(p []byte) (int, error) {
 			g.between = false
 		}
 		n, err := g.z.Read(p)
-		if err == io.EOF {
+		if err == io.EOF || err == gzip.ErrChecksum && g.hidden() {
 			g.between, err = true, nil
 		}
 		if n > 0 || err != nil {
@@ -128,7 +129,8 @@ func (b *brotliReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func openZstd(br *bufio.Reader) (io.Reader, func(), error) {
+// openZstd returns a decoder of br that, with unsummed, does not compare sums: it cannot go on behind one that is wrong.
+func openZstd(br *bufio.Reader, unsummed bool) (io.Reader, func(), error) {
 	z := take[*zstd.Decoder](&zstdReaders)
 	if z == nil {
 		var err error
@@ -141,5 +143,5 @@ func openZstd(br *bufio.Reader) (io.Reader, func(), error) {
 		if z.Reset(nothing{}) == nil {
 			zstdReaders.Put(z)
 		}
-	}, z.Reset(br)
+	}, z.ResetWithOptions(br, zstd.IgnoreChecksum(unsummed))
 }

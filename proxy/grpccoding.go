@@ -145,7 +145,7 @@ func (u *unfolded) message(m []byte) (io.Reader, error) {
 
 // decode gives a decoded message, scrubbed without a change of its length.
 func (u *unfolded) decode(m []byte, on func(name string)) io.Reader {
-	d := decode(bytes.NewReader(m), u.names)
+	d := u.p.decodeAnswer(bytes.NewReader(m), u.names, false)
 	return u.p.scrubbers().Reader(io.LimitReader(closedAtEnd{d}, maxUnfolded+1), masking.Fill, on)
 }
 

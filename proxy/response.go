@@ -113,19 +113,21 @@ func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []str
 	src := &upstreamBody{x: x, resp: resp, r: resp.Body, coded: len(names) > 0}
 	plain := io.Reader(src)
 	closers := io.Closer(resp.Body)
+	counts := inEnvelopes(resp, r)
+	fill := measured(resp.Header["Content-Type"])
+	hold := length > 0 && length <= maxHeld && len(resp.Trailer) == 0 && !fill && !counts
 	if len(names) > 0 {
-		d := decodeAnswer(src, names)
+		d := x.p.decodeAnswer(src, names, !hold)
+		d.padded = true
 		d.take = x.takeCoder
 		plain = d
 		closers = multiCloser{d, resp.Body}
 		delete(resp.Header, "Content-Encoding")
 	}
-	if inEnvelopes(resp, r) {
+	if counts {
 		x.receiveEnvelopes(resp, plain, len(names) > 0, closers)
 		return
 	}
-	fill := measured(resp.Header["Content-Type"])
-	hold := length > 0 && length <= maxHeld && len(resp.Trailer) == 0 && !fill
 	if hold {
 		limit := length
 		if len(names) > 0 {
