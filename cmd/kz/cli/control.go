@@ -293,7 +293,8 @@ func dialControl(path string) (*net.UnixConn, error) {
 	return net.DialUnix("unix", nil, &net.UnixAddr{Name: address, Net: "unix"})
 }
 
-// sweepSockets removes the sockets of processes that were killed. A young one may be about to be listened on.
+// sweepSockets removes the sockets of processes that were killed: those that refuse. One that was just made may do so
+// because it is about to be listened on; its process, which its name tells, is there.
 func sweepSockets(dir string, now time.Time) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -301,7 +302,8 @@ func sweepSockets(dir string, now time.Time) {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || info.Mode().Type() != os.ModeSocket || !strings.HasSuffix(e.Name(), socketSuffix) || now.Sub(info.ModTime()) < staleAfter {
+		if err != nil || info.Mode().Type() != os.ModeSocket || !strings.HasSuffix(e.Name(), socketSuffix) ||
+			now.Sub(info.ModTime()) < staleAfter && !hasEnded(e.Name()) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())

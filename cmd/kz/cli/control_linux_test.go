@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -243,12 +245,16 @@ func TestSocketsOfKilledSessionsAreRemoved(t *testing.T) {
 		_ = l.Close()
 		return path
 	}
-	dead, young := leave("dead.1.sock"), leave("young.1.sock")
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	dead, young, killed := leave("dead.1.sock"), leave("young.1.sock"), leave(fmt.Sprintf("killed.%d.sock", ended.Process.Pid))
 	if err := errors.Join(os.Chtimes(dead, old, old), os.Chtimes(c.path, old, old)); err != nil {
 		t.Fatal(err)
 	}
 	sweepSockets(dir, a.now())
-	for path, there := range map[string]bool{dead: false, young: true, c.path: true} {
+	for path, there := range map[string]bool{dead: false, killed: false, young: true, c.path: true} {
 		if _, err := os.Lstat(path); (err == nil) != there {
 			t.Errorf("%s: %v", filepath.Base(path), err)
 		}
