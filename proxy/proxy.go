@@ -65,6 +65,7 @@ type Proxy struct {
 	heldTime   time.Duration // how long a body that is read whole may take to come
 	requests   atomic.Uint64
 	unrecorded atomic.Int64 // requests and tunnels that were begun and are not in the audit yet
+	silenced   atomic.Bool  // it was said that the audit cannot be written; it is said once
 	own        sync.Map     // netip.AddrPort of this proxy's listeners
 }
 
@@ -233,7 +234,7 @@ func (p *Proxy) record(e audit.Event) {
 		w := &e.Withheld[i]
 		w.Place, w.Reason = p.redact(w.Place), p.redact(w.Reason)
 	}
-	if err := p.opts.Audit.Write(e); err != nil {
+	if err := p.opts.Audit.Write(e); err != nil && p.silenced.CompareAndSwap(false, true) {
 		p.log.Error("writing_audit", "error", err)
 	}
 }

@@ -196,14 +196,24 @@ func (a *File) Err() error {
 	return a.failure()
 }
 
-// Close closes the file. Later writes fail. Its error says, if nothing did before, that the file is not as it was left.
-func (a *File) Close() error {
-	was := a.Err()
+// Check is Err, and sees too that nobody else has added to the file.
+func (a *File) Check() error {
+	if err := a.Err(); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if was == nil {
-		was = a.same.unchanged(a.f, a.size.Load())
+	if err := a.same.unchanged(a.f, a.size.Load()); err != nil {
+		a.fail(err)
 	}
+	return a.failure()
+}
+
+// Close closes the file. Later writes fail. Its error tells also what Check would.
+func (a *File) Close() error {
+	was := a.Check()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.fail(errors.New("the stream is closed"))
 	return errors.Join(was, a.f.Close())
 }

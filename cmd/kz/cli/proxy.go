@@ -81,6 +81,7 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	if err := s.proxy.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	tellAudit(a.ui, s.audit)
 	return nil
 }
 

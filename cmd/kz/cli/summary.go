@@ -78,8 +78,7 @@ func (t *tally) count(e audit.Event) {
 	}
 }
 
-// tell says at the end of a run what happened to its secrets, and where it is recorded: the number of lines and the last
-// hash are what `kz audit --verify` can be held against.
+// tell says at the end of a run what happened to its secrets, and where it is recorded.
 func (t *tally) tell(u *ui, secrets []config.Secret, record *audit.File) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -114,12 +113,17 @@ func (t *tally) tell(u *ui, secrets []config.Secret, record *audit.File) {
 	for _, host := range few(slices.Sorted(maps.Keys(t.distrust))) {
 		u.Warnf("a client ended its TLS connection to %s; it may read its roots elsewhere than SSL_CERT_FILE or NODE_EXTRA_CA_CERTS", host)
 	}
+	tellAudit(u, record)
+}
+
+// tellAudit says where it is recorded: the number of lines and the last hash are what `kz audit --verify` can be held against.
+func tellAudit(u *ui, record *audit.File) {
 	if lines, chain := record.End(); lines > 0 {
 		u.Notef("audit: %s (%s, ends in %s)", record.Path(), plural(int(lines), "line"), shortHash(chain)) //nolint:gosec // a number of lines
 	} else {
 		u.Notef("audit: %s", record.Path())
 	}
-	if err := record.Err(); err != nil {
+	if err := record.Check(); err != nil {
 		u.Warnf("the audit is not whole: %v", err)
 	}
 }
