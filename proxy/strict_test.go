@@ -1,11 +1,15 @@
 package proxy_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // TestWhatServersReadInDifferentWaysIsRefused, over HTTP/1.1; for h2 see TestATargetWithASpaceMakesNoRequestLine.
@@ -53,5 +57,60 @@ func TestExpectIsSentInOneWay(t *testing.T) {
 			t.Errorf("%q: %q", head, got)
 		}
 		_ = conn.Close()
+	}
+}
+
+// TestOddLengthsAndMethodsOfH2AreRefused: net/http reads an odd length as nought, and sends a method as it is.
+func TestOddLengthsAndMethodsOfH2AreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	answered := func(body bool, method string, fields ...string) string {
+		t.Helper()
+		conn := tls.Client(b.connect("api.test:443"), &tls.Config{RootCAs: b.pool, ServerName: "api.test", NextProtos: []string{"h2"}})
+		defer conn.Close()
+		_, _ = io.WriteString(conn, http2.ClientPreface)
+		fr := http2.NewFramer(conn, conn)
+		fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+		_ = fr.WriteSettings()
+		writeFields(fr, 1, !body, append([]string{":method", method, ":scheme", "https", ":authority", "api.test", ":path", "/"}, fields...)...)
+		if body {
+			_ = fr.WriteData(1, true, []byte("abc"))
+		}
+		for {
+			f, err := fr.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if head, ok := f.(*http2.MetaHeadersFrame); ok {
+				return head.PseudoValue("status")
+			}
+			if f.Header().Type == http2.FrameRSTStream || f.Header().Type == http2.FrameGoAway {
+				return "reset"
+			}
+		}
+	}
+	for _, lengths := range [][]string{{"+3"}, {"0x3"}, {"3, 3"}, {"03"}, {""}, {"3", "0"}, {"3", "3"}, {"18446744073709551619"}} {
+		var fields []string
+		for _, l := range lengths {
+			fields = append(fields, "content-length", l)
+		}
+		if got := answered(true, "POST", fields...); got != "400" && got != "reset" { // net/http may see first that there is more than nought
+			t.Errorf("the lengths %q: %s", lengths, got)
+		}
+	}
+	if got := answered(false, "GET", "content-length", "3"); got != "400" {
+		t.Errorf("a length without a body: %s", got)
+	}
+	if got := answered(false, "GET /smuggled"); got != "400" {
+		t.Errorf("a method with a space: %s", got)
+	}
+	b.nothingSent()
+	for _, fields := range [][]string{nil, {"content-length", "3"}} {
+		if got := answered(true, "POST", fields...); got != "200" || b.upstreamGot().body != "abc" {
+			t.Errorf("%q: %s", fields, got)
+		}
+	}
+	if got := answered(false, "GET", "content-length", "0"); got != "200" {
+		t.Errorf("a length of nought: %s", got)
 	}
 }
