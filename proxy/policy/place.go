@@ -120,12 +120,17 @@ var reflected = map[string]bool{
 	"X-Http-Method-Override": true, "X-Http-Method": true, "X-Method-Override": true, // and in a 405
 }
 
+// reflectedPrefixes are how the names of further ones begin.
+var reflectedPrefixes = []string{
+	"Accept", "X-Forwarded-", "X-B3-",
+	"Access-Control-", // answered in kind
+	"Sec-",            // WebSocket's key among them, which is answered with its digest: something to guess a value against
+}
+
 // Reflected reports whether the header of this canonical name is one in which a mask is inert and is never swapped,
 // unless a place names that header.
 func Reflected(name string) bool {
-	for _, prefix := range []string{"Accept", "X-Forwarded-", "X-B3-",
-		"Access-Control-", // answered in kind
-		"Sec-"} {          // of WebSocket among them, whose key is answered with a digest of it: to guess a value against
+	for _, prefix := range reflectedPrefixes {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
