@@ -14,7 +14,8 @@ import (
 )
 
 // compare holds what the origin read against what kz counts and what the clients were answered.
-func (f *framingBed) compare(t *testing.T, o *framing.Origin, list []*said) {
+// The clients must have shared a connection so many times.
+func (f *framingBed) compare(t *testing.T, o *framing.Origin, list []*said, share int) {
 	t.Helper()
 	host := o.Name + ".framing.test"
 	// A server may write its log a moment after its answer. One more request, and all before it is there.
@@ -62,6 +63,7 @@ func (f *framingBed) compare(t *testing.T, o *framing.Origin, list []*said) {
 	}
 	for _, r := range seen {
 		switch {
+		case r.Line == "-": // Apache, of a connection without a request
 		case strings.Contains(r.Line, "/last"), slices.ContainsFunc(list, func(s *said) bool { return s.owns(r.Line) || strings.Contains(r.Line, s.id+"/") }):
 		case strings.HasPrefix(r.Line, "BAD ") && unread > 0:
 			unread--
@@ -70,14 +72,14 @@ func (f *framingBed) compare(t *testing.T, o *framing.Origin, list []*said) {
 		}
 	}
 	t.Logf("%d requests answered; %d times the next client had the connection of the one before", answered, shared)
-	if shared < len(list)/4 {
+	if shared < share {
 		t.Errorf("the clients shared a connection only %d times", shared)
 	}
 }
 
 // owns reports whether a request line of the origin's log is of this case and not of the neighbour.
 func (s *said) owns(line string) bool {
-	if slices.ContainsFunc(s.expected, func(w wanted) bool { return w.target == "*" }) && strings.HasPrefix(line, "OPTIONS * ") {
+	if slices.ContainsFunc(s.expected, func(w wanted) bool { return w.target == "*" }) && (strings.HasPrefix(line, "OPTIONS * ") || strings.HasPrefix(line, "OPTIONS https://")) {
 		return true
 	}
 	return strings.Contains(line, s.id+"/") && !strings.Contains(line, s.id+"/n1") && !strings.Contains(line, s.id+"/n2")
@@ -106,7 +108,7 @@ func (s *said) check(t *testing.T, seen []framing.Seen, taken []framing.Taken, l
 	}
 	want := len(s.expected)
 	switch {
-	case s.cut && s.answers == want && len(sent) == want && len(read) <= want+1:
+	case s.cut && s.answers == want && len(sent) >= want && len(sent) <= want+1 && len(read) <= want+1:
 		// What has begun may have come to the origin, and is cut off there.
 	case s.odd && s.answers == want && len(sent) == want && len(read) <= want:
 	case s.early && s.answers <= want && len(read) == want:
@@ -139,6 +141,9 @@ func (s *said) checkTaken(t *testing.T, taken []framing.Taken, swapped int) {
 		if k.Value {
 			values++
 		}
+		if s.cut && k.Target == s.id+"/a" {
+			continue // as far as it came
+		}
 		if !slices.ContainsFunc(s.expected, func(w wanted) bool {
 			return w.method == k.Method && w.target == k.Target && framing.Sum(w.body) == k.Sum
 		}) {
@@ -153,7 +158,7 @@ func (s *said) checkTaken(t *testing.T, taken []framing.Taken, swapped int) {
 	if values > swapped || values < swapped && n == s.answers && !s.cut {
 		t.Errorf("%s: the value came in %d requests, kz counts %d", s.name, values, swapped)
 	}
-	if n > s.answers {
+	if n > s.answers && !s.cut {
 		t.Errorf("%s: the origin took %d requests, answered were %d", s.name, n, s.answers)
 	}
 }

@@ -123,7 +123,7 @@ func TestFraming(t *testing.T) {
 					results[i] = append(results[i], f.say(t, host, id, c))
 					f.neighbour(t, other, host, id, c.name)
 				}
-				f.compare(t, o, results[i])
+				f.compare(t, o, results[i], len(cases)/4)
 			})
 		}
 	})

@@ -24,6 +24,7 @@ server.on('request', (request, response) => {
 	const pieces = [];
 	request.on('data', (piece) => pieces.push(piece));
 	request.on('end', () => {
+		if (request.aborted) return;
 		const body = Buffer.concat(pieces);
 		const raw = [...request.rawHeaders, JSON.stringify(request.trailers)];
 		const all = Buffer.concat([Buffer.from(line + '\n' + raw.join('\n') + '\n'), body]);
