@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"unicode/utf16"
 
 	"kz/masking"
@@ -199,8 +198,12 @@ func TestEveryFormIsScrubbedHoweverTheAnswerIsCut(t *testing.T) {
 					t.Errorf("%s: %.200q, want one of %.200q", what, whole, want)
 					continue
 				}
-				if got := path.carry(t, p, scope, iotest.OneByteReader(bytes.NewReader(body)), len(body)); got != whole {
-					t.Errorf("%s, one byte at a time: %.200q", what, got)
+				one := 1
+				if len(body) > 2000 {
+					one = 101
+				}
+				if got := path.carry(t, p, scope, &inReads{body, one}, len(body)); got != whole {
+					t.Errorf("%s, %d bytes at a time: %.200q", what, one, got)
 				}
 				for _, at := range path.cuts(len(body)) {
 					if got := path.carry(t, p, scope, io.MultiReader(bytes.NewReader(body[:at]), bytes.NewReader(body[at:])), len(body)); got != whole {

@@ -102,10 +102,13 @@ func bodiless(resp *http.Response, r *http.Request) bool {
 func (x *exchange) receiveBody(resp *http.Response, r *http.Request, names []string) {
 	length := resp.ContentLength
 	if bodiless(resp, r) || length == 0 {
-		if len(names) > 0 && length != 0 {
-			delete(resp.Header, "Content-Encoding")
-			delete(resp.Header, "Content-Length")
+		if r.Method == http.MethodHead || resp.StatusCode == http.StatusNotModified {
+			// What is said of a body is of one that may be changed when it is asked for.
 			dropDigests(resp.Header)
+			if len(names) > 0 {
+				delete(resp.Header, "Content-Encoding")
+				delete(resp.Header, "Content-Length")
+			}
 		}
 		x.receiveEnd(resp)
 		return

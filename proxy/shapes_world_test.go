@@ -82,6 +82,7 @@ func worldShapes(t *testing.T) []shape {
 		{name: "HEAD of a coding", why: "the length would be another", method: "HEAD", ask: accept, head: []string{"Content-Encoding: gzip", "Content-Length: 123"}, frame: none, gone: []string{"Content-Encoding", "Content-Length"}},
 		{name: "HEAD without a length", why: "none is made up", method: "HEAD", head: []string{"Content-Type: text/html"}, frame: none},
 		{name: "304", why: "ETag and dates stay", ask: []string{`If-None-Match: "e"`}, status: 304, head: []string{`ETag: "e"`, "Cache-Control: max-age=5", "Expires: Tue, 01 Dec 2026 10:00:00 GMT"}, frame: none},
+		{name: "304 of a coding", why: "what is stored was decoded", status: 304, head: []string{`ETag: "e"`, "Content-Encoding: gzip", "Vary: Accept-Encoding"}, frame: none, gone: []string{"Content-Encoding"}},
 		{name: "204", why: "no length is made up", status: 204, head: []string{"X-Ratelimit-Remaining: 4999"}, frame: none},
 		{name: "205", why: "an empty body", status: 205, head: []string{"X-A: b"}},
 		{name: "an empty body", why: "its length is 0", status: 201, head: []string{"Location: /things/1"}},
