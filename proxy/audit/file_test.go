@@ -93,7 +93,7 @@ func TestAFileIsTakenOnlyAsKzLeavesOne(t *testing.T) {
 		f := open(t, path)
 		e := numbered("s", 1)
 		e.Path = strings.Repeat("x", 1<<20)
-		for range 20 {
+		for range 10 {
 			if err := f.Write(e); err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +101,7 @@ func TestAFileIsTakenOnlyAsKzLeavesOne(t *testing.T) {
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
-		whole(t, session(t, path, 1), 21)
+		whole(t, session(t, path, 1), 11)
 	})
 }
 
