@@ -70,6 +70,8 @@ func TestASignatureThatCoversAMaskIsRefused(t *testing.T) {
 		{"a signed query, a header", "/?X-Amz-Signature=00", "", "X-Api-Key: " + m},
 		{"HTTP message signature over another header", "/", "", "Authorization: Bearer " + m + "\nSignature: s=:x:\nSignature-Input: s=(\"@method\" \"date\");keyid=\"k\""},
 		{"a scheme alone", "/", "", "Authorization: Signature " + m},
+		{"a token of OAuth, the query", "/?key=" + m, "", "Authorization: OAuth abc"},
+		{"a token of OAuth, the body", "/", `{"token":"` + m + `"}`, "Authorization: OAuth abc\n" + json},
 	} {
 		headers := strings.Split(c.headers, "\n")
 		if c.headers == "" {

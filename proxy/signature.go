@@ -55,13 +55,21 @@ type signatures struct {
 func signaturesOf(h http.Header) signatures {
 	var s signatures
 	for _, v := range h["Authorization"] {
-		if scheme, ok := signedScheme(v); ok {
+		if scheme, ok := signedScheme(v); ok && signs(scheme, v[len(scheme):]) {
 			s.scheme, s.authorization = scheme, strings.ToLower(v)
 		}
 	}
 	s.input = strings.ToLower(strings.Join(h["Signature-Input"], ","))
 	s.proof = len(h["Dpop"]) > 0
 	return s
+}
+
+// signs reports whether credentials of a signed scheme hold a signature: some schemes have tokens too, as OAuth has.
+func signs(scheme, credentials string) bool {
+	if strings.EqualFold(scheme, "OAuth") {
+		return strings.Contains(credentials, "oauth_signature")
+	}
+	return strings.ContainsAny(credentials, "=:,")
 }
 
 // header names the signature that covers the header; "" when none does.
