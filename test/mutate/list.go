@@ -67,6 +67,7 @@ func twice(all []protection) error {
 var (
 	testName    = regexp.MustCompile(`^(Test|Fuzz)[A-Za-z0-9_]*$`)
 	packageName = regexp.MustCompile(`^\./[a-z0-9_/]+$`)
+	blanks      = regexp.MustCompile(`[ \t]+`)
 )
 
 // parse reads entries of `key: value` lines, a blank line between two:
@@ -80,7 +81,7 @@ var (
 //	test: TestFraming
 //
 // old may be a part of a line, or several lines by repeating the key, and so may new;
-// how lines are indented does not count. Without new, old is cut out. `kz: yes` is for
+// how lines are indented and aligned does not count. Without new, old is cut out. `kz: yes` is for
 // a test that runs kz. Lines that begin with # are left out. All problems are told.
 func parse(name, text string) ([]protection, error) {
 	var all []protection
@@ -179,7 +180,7 @@ func build(entry map[string][]string) (protection, error) {
 func (p protection) apply(text string) (string, error) {
 	lines := strings.Split(p.old, "\n")
 	for i, line := range lines {
-		lines[i] = regexp.QuoteMeta(line)
+		lines[i] = blanks.ReplaceAllLiteralString(regexp.QuoteMeta(line), `[ \t]+`)
 	}
 	found := regexp.MustCompile(strings.Join(lines, `\n[ \t]*`)).FindAllStringIndex(text, -1)
 	if len(found) != 1 {

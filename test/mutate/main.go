@@ -3,7 +3,7 @@
 //
 //	go run ./test/mutate            all of them
 //	go run ./test/mutate -row 24    those of one row of the threat catalogue
-//	go run ./test/mutate -run TEXT  those whose file, test or description has the text
+//	go run ./test/mutate -run TEXT  those whose place in the lists, file, test or description has the text
 //	go run ./test/mutate -list      only tell what there is
 //
 // The protections are in list/*.txt, in the form that [parse] takes. The source tree
@@ -28,7 +28,7 @@ import (
 
 func main() {
 	row := flag.Int("row", 0, "only the protections of this row")
-	text := flag.String("run", "", "only the protections whose file, package, test or description has this text")
+	text := flag.String("run", "", "only the protections whose place in the lists, file, package, test or description has this text")
 	only := flag.Bool("list", false, "tell what there is, and try nothing")
 	jobs := flag.Int("j", runtime.NumCPU(), "how many are tried at a time")
 	flag.Parse()
@@ -107,5 +107,5 @@ func findRoot() (string, error) {
 
 // has tells whether a protection is one that -run means.
 func (p protection) has(text string) bool {
-	return strings.Contains(strings.Join([]string{p.file, p.pkg, p.test, p.what}, "\n"), text)
+	return strings.Contains(strings.Join([]string{p.at, p.file, p.pkg, p.test, p.what}, "\n"), text)
 }
