@@ -203,7 +203,8 @@ func (a *File) Check() error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err := a.same.unchanged(a.f, a.size.Load()); err != nil {
+	err := a.same.unchanged(a.f, a.size.Load())
+	if err != nil {
 		a.fail(err)
 	}
 	return a.failure()
