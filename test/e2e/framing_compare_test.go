@@ -25,9 +25,9 @@ func (f *framingBed) compare(t *testing.T, o *framing.Origin, list []*said, shar
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	_ = resp.Body.Close()
-	answered := 1 + 2*len(list)
+	answered := 1
 	for _, s := range list {
-		answered += s.answers
+		answered += s.answers + s.neighbours
 	}
 	var seen []framing.Seen
 	bed.Eventually(t, "the origin has logged what it answered", func() bool {

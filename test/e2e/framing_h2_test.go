@@ -32,14 +32,14 @@ func TestFramingOfH2(t *testing.T) {
 					id := fmt.Sprintf("/c%03d", n)
 					results[i] = append(results[i], f.sayH2(t, host, id, c))
 					// By turns over h2 and HTTP/1.1: their pools are not the same.
-					f.neighbour(t, others[n%2], host, id, c.name)
+					f.neighbour(t, others[n%2], host, results[i][n])
 				}
 				f.compare(t, o, results[i], 0)
 			})
 		}
 	})
 	f.table(t, results)
-	f.Clean(f.client.Stop())
+	f.end(t)
 }
 
 // frames writes frames as no client would.
@@ -96,7 +96,7 @@ func without(list []string, name string, pairs ...string) []string {
 func (f *framingBed) sayH2(t *testing.T, host, id string, c h2Case) *said {
 	t.Helper()
 	fill := f.filled(host, id)
-	s := &said{name: c.name, id: id, expected: hostile{sent: c.sent}.wants(id, fill), cut: c.cut, odd: c.odd}
+	s := &said{name: c.name, id: id, value: f.value, expected: hostile{sent: c.sent}.wants(id, fill), cut: c.cut, odd: c.odd}
 	conn, err := f.client.inside(t, host+":443", host, "h2")
 	if err != nil {
 		t.Fatal(err)

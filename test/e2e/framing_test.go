@@ -22,6 +22,7 @@ type framingBed struct {
 	*bed.Bed
 	client  *child
 	mask    string
+	value   string
 	origins []*framing.Origin
 }
 
@@ -42,7 +43,7 @@ func startFraming(t *testing.T) *framingBed {
 		t.Fatal(err)
 	}
 	value := b.Secret("API_KEY", `hosts = ["*.framing.test"]`)
-	f := &framingBed{Bed: b}
+	f := &framingBed{Bed: b, value: value}
 	for _, kind := range framing.Kinds {
 		leaf, err := minter.Leaf(kind.Name + ".framing.test")
 		if err != nil {
@@ -66,18 +67,35 @@ func startFraming(t *testing.T) *framingBed {
 	return f
 }
 
+// end stops kz. That the value is nowhere in what it wrote is looked at as it is: the audit is long, and its other forms
+// are for other tests.
+func (f *framingBed) end(t *testing.T) {
+	t.Helper()
+	res := f.client.Stop()
+	file, err := os.ReadFile(f.AuditFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(res.Output()+string(file), f.value) {
+		t.Error("the value is in the audit or in what kz prints")
+	}
+	res.Exits(t, 0)
+}
+
 // said is what came of one case at one origin.
 type said struct {
 	name, id string
+	value    string
 	expected []wanted
 	early    bool
 	odd      bool
 	cut      bool // what is sent on may end in the middle
 
-	statuses []string // kz's own answers as `kz 400`, the origin's as `403`
-	answers  int      // by the origin
-	ends     bool     // the last answer says that it is the last
-	closed   bool     // by kz, after the case
+	statuses   []string // kz's own answers as `kz 400`, the origin's as `403`
+	answers    int      // by the origin
+	neighbours int      // how many requests of another client came behind it
+	ends       bool     // the last answer says that it is the last
+	closed     bool     // by kz, after the case
 }
 
 // wanted is a request that the origin must get.
@@ -121,14 +139,14 @@ func TestFraming(t *testing.T) {
 				for n, c := range cases {
 					id := fmt.Sprintf("/c%03d", n)
 					results[i] = append(results[i], f.say(t, host, id, c))
-					f.neighbour(t, other, host, id, c.name)
+					f.neighbour(t, other, host, results[i][n])
 				}
 				f.compare(t, o, results[i], len(cases)/4)
 			})
 		}
 	})
 	f.table(t, results)
-	f.Clean(f.client.Stop())
+	f.end(t)
 }
 
 // filled puts a case's own words in.
@@ -143,7 +161,7 @@ func (f *framingBed) filled(host, id string) *strings.Replacer {
 func (f *framingBed) say(t *testing.T, host, id string, c hostile) *said {
 	t.Helper()
 	fill := f.filled(host, id)
-	s := &said{name: c.name, id: id, expected: c.wants(id, fill), early: c.early, cut: c.ends || c.begun, odd: c.odd}
+	s := &said{name: c.name, id: id, value: f.value, expected: c.wants(id, fill), early: c.early, cut: c.ends || c.begun, odd: c.odd}
 	began := time.Now()
 	defer func() {
 		if d := time.Since(began); d > time.Second {
@@ -202,6 +220,9 @@ func (s *said) read(t *testing.T, r *bufio.Reader) bool {
 	}
 	s.ends = resp.Close
 	body, err := io.ReadAll(resp.Body)
+	if strings.Contains(text(resp)+string(body), s.value) {
+		t.Errorf("%s: the value came back", s.name)
+	}
 	if err != nil && !s.early {
 		t.Errorf("%s: reading the answer: %v", s.name, err)
 	}
@@ -229,8 +250,13 @@ func (s *said) read(t *testing.T, r *bufio.Reader) bool {
 func fromOrigin(h http.Header) bool { return h.Get("X-Origin") != "" || h.Get("Server") != "" }
 
 // neighbour has another client use the pools that the case has used.
-func (f *framingBed) neighbour(t *testing.T, client *http.Client, host, id, name string) {
+func (f *framingBed) neighbour(t *testing.T, client *http.Client, host string, s *said) {
 	t.Helper()
+	if len(s.expected) == 0 && !s.cut {
+		return // it has used none
+	}
+	s.neighbours = 2
+	id, name := s.id, s.name
 	for path, body := range map[string]io.Reader{"/n1": nil, "/n2": io.MultiReader(strings.NewReader("neighbour"))} {
 		method := "GET"
 		if body != nil {
