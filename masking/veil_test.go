@@ -6,24 +6,31 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 )
 
-// veilOf is a veil over some values, of one that is long, one of the least length and one with white space.
-func veilOf(t testing.TB, hasty bool) (*Veil, []string) {
-	t.Helper()
-	values := []string{"real-key-5f3c0b1e9a7d", "k8-Ab3dE", "line one\nline two\n"}
+// veiledValues are one that is long, one of the least length and one with white space.
+var veiledValues = []string{"real-key-5f3c0b1e9a7d", "k8-Ab3dE", "line one\nline two\n"}
+
+var veiledScrubber = sync.OnceValues(func() (*Scrubber, error) {
 	var all []Value
-	for i, v := range values {
+	for i, v := range veiledValues {
 		name := fmt.Sprint("KEY", i)
 		all = append(all, Value{name, Key{1}.Mask(name), []byte(v)})
 	}
-	s, err := NewScrubber(all)
+	return NewScrubber(all)
+})
+
+// veilOf is a veil over those values.
+func veilOf(t testing.TB, hasty bool) (*Veil, []string) {
+	t.Helper()
+	s, err := veiledScrubber()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewVeil(func() *Scrubber { return s }, hasty), values
+	return NewVeil(func() *Scrubber { return s }, hasty), veiledValues
 }
 
 // pieces gives the pieces one by one.
