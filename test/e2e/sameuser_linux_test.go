@@ -171,6 +171,9 @@ func TestNoCommandOfKzHelpsABlindChild(t *testing.T) {
 			t.Parallel()
 			u := newAsUser(t)
 			u.Secret("API_KEY", bound)
+			if strings.Contains(start, "unshare") {
+				start = `unshare -Urpf --mount-proc true || { echo none; exit; }; ` + start
+			}
 			res := u.run(`unset KZ_SESSION
 cat >try <<'EOF'
 "$KZ" run --config "$CONFIG" -- /usr/bin/env >out 2>&1
@@ -184,6 +187,9 @@ n=0; while [ ! -e done ] && [ $n -lt 2000 ]; do n=$((n+1)); sleep 0.01; done
 cat out`)
 			res.Succeeds(t)
 			u.Clean(res)
+			if string(res.Stdout) == "none\n" {
+				bed.Missing(t, "the right to make namespaces of users and processes")
+			}
 			if !strings.Contains(res.Output(), refusal) {
 				t.Errorf("it says %s", res.Output())
 			}
