@@ -74,3 +74,14 @@ func TestOnlyAGetWithoutABodyBecomesAWebSocket(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestAnUpgradeThatConnectionDoesNotNameEndsHere(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	for _, head := range []string{"Upgrade: h2c\r\nHTTP2-Settings: AAMA\r\n", "Upgrade: websocket, h2c\r\nConnection: close\r\n", "Upgrade: foo/2\r\nKeep-Alive: 5\r\nProxy-Connection: keep-alive\r\n"} {
+		b.speak(b.raw("api.test:443", "api.test"), "GET / HTTP/1.1\r\nHost: api.test\r\nUser-Agent: u\r\n"+head+"\r\n")
+		if got := b.upstreamGot().r.Header; len(got) != 1 {
+			t.Errorf("%q: the upstream received %v", head, got)
+		}
+	}
+}
