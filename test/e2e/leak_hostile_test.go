@@ -93,8 +93,8 @@ func namesInCertificate(t *testing.T, v string) (address string) {
 	return l.Addr().String()
 }
 
-// asker sends one request in a tunnel of its own and gives every byte that comes back.
-func asker(t *testing.T, p *bed.Proxy) func(host, path, header string) []byte {
+// opener opens a tunnel through the proxy, under TLS.
+func opener(t *testing.T, p *bed.Proxy) func(host string) *tls.Conn {
 	t.Helper()
 	u, err := url.Parse(p.Get("HTTPS_PROXY"))
 	if err != nil || u.User == nil {
@@ -107,21 +107,17 @@ func asker(t *testing.T, p *bed.Proxy) func(host, path, header string) []byte {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	return func(host, path, header string) []byte {
+	return func(host string) *tls.Conn {
 		conn, err := net.Dial("tcp", u.Host)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 		fmt.Fprintf(conn, "CONNECT %s:443 HTTP/1.1\r\nHost: %[1]s:443\r\nProxy-Authorization: Basic %s\r\n\r\n", host, auth)
 		if resp, err := http.ReadResponse(bufio.NewReader(onlyByte{conn}), &http.Request{Method: "CONNECT"}); err != nil || resp.StatusCode != 200 {
 			t.Fatalf("CONNECT %s: %v %v", host, resp, err)
 		}
-		tc := tls.Client(conn, &tls.Config{ServerName: host, RootCAs: roots, NextProtos: []string{"http/1.1"}})
-		fmt.Fprintf(tc, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", path, host, header)
-		answer, _ := io.ReadAll(tc)
-		return answer
+		return tls.Client(conn, &tls.Config{ServerName: host, RootCAs: roots, NextProtos: []string{"http/1.1"}})
 	}
 }
 
@@ -129,6 +125,33 @@ func asker(t *testing.T, p *bed.Proxy) func(host, path, header string) []byte {
 type onlyByte struct{ io.Reader }
 
 func (o onlyByte) Read(p []byte) (int, error) { return o.Reader.Read(p[:1]) }
+
+// unasked has the upstream say v when it has answered and nobody asked, on a connection that kz keeps for its client, who stays.
+func unasked(t *testing.T, b *bed.Bed, c *tls.Conn, look *canary.Canary, auth, v string) {
+	t.Helper()
+	defer c.Close()
+	first := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	b.Origin.SetRaw("unasked", origin.Script{Answer: []byte(first + "HTTP/1.1 200 " + v), Split: len(first), Pause: 300 * time.Millisecond, End: origin.EndFIN})
+	fmt.Fprintf(c, "GET /unasked HTTP/1.1\r\nHost: git.test\r\n%s\r\n", auth)
+	in := bufio.NewReader(c)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.ReadAll(resp.Body)
+	bed.Eventually(t, "the upstream has said what nobody asked for", func() bool {
+		return b.Origin.Stats().Open == 0
+	})
+	// The next request does not meet it.
+	fmt.Fprintf(c, "GET /ok HTTP/1.1\r\nHost: git.test\r\nConnection: close\r\n%s\r\n", auth)
+	answer, _ := io.ReadAll(in)
+	for _, hit := range look.In("the answer after one that nobody asked for", answer) {
+		t.Error(hit)
+	}
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 200 OK\r\n") {
+		t.Errorf("the next request was answered with %q", answer)
+	}
+}
 
 // TestLeakByAnswers has a bound upstream that says its value in every odd way it can: on the wire, in certificates, and when
 // nobody asked. No client gets it, and it is in no log.
@@ -142,17 +165,21 @@ func TestLeakByAnswers(t *testing.T) {
 	b.Pin("git.test:443", "raw")
 	b.Pin("other.test:443", namesInCertificate(t, values["PLAIN_KEY"]))
 	p := b.StartProxy("--log-level", "debug")
-	ask := asker(t, p)
+	open := opener(t, p)
+	// ask sends one request in a tunnel of its own and gives every byte that comes back.
+	ask := func(host, path, header string) []byte {
+		c := open(host)
+		defer c.Close()
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", path, host, header)
+		answer, _ := io.ReadAll(c)
+		return answer
+	}
 	for name, v := range values {
 		look, auth := canary.New(v), "Authorization: Bearer "+p.Get(name)+"\r\n"
 		says := sayings(v)
 		for what, text := range says {
 			b.Origin.SetRaw(what, origin.Script{Answer: []byte(text), End: origin.EndClose})
 		}
-		// Nobody asked for what comes after this one.
-		first := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-		b.Origin.SetRaw("unasked", origin.Script{Answer: []byte(first + "HTTP/1.1 200 " + v), Split: len(first), Pause: 300 * time.Millisecond, End: origin.EndFIN})
-		says["unasked"] = first
 		answered := 0
 		for what := range says {
 			got := ask("git.test", "/"+what, auth)
@@ -166,6 +193,7 @@ func TestLeakByAnswers(t *testing.T) {
 		if answered < len(says)*3/4 {
 			t.Errorf("%d of %d requests were answered: is this a test?", answered, len(says))
 		}
+		unasked(t, b, open("git.test"), look, auth, v)
 		got := ask("other.test", "/", auth)
 		for _, hit := range look.In("the answer for a certificate", got) {
 			t.Error(hit)
