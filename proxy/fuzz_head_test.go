@@ -103,7 +103,8 @@ func FuzzHead(f *testing.F) {
 		if err != nil {
 			t.Fatalf("it cannot be read: %v: %q", err, wire.String())
 		}
-		if strings.Count(got.URL.EscapedPath(), "/") != segments || !slices.Equal(paramNames(got.URL.RawQuery), params) {
+		path, _, _ := strings.Cut(got.RequestURI, "?")
+		if strings.Count(path, "/") != segments || !slices.Equal(paramNames(got.URL.RawQuery), params) {
 			t.Errorf("%q became %q", target, got.RequestURI)
 		}
 		if len(got.Header) > len(r.Header) || got.Host != "api.test" {

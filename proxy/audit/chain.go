@@ -68,7 +68,11 @@ func sealOf(line []byte) (body []byte, c chain, err error) {
 		return nil, c, errNoLine
 	}
 	body = line[:at]
-	number := body[bytes.LastIndex(body, []byte(seqName))+len(seqName):] // all but the beginning when there is none
+	name := bytes.LastIndex(body, []byte(seqName))
+	if name < 0 {
+		return nil, c, errNoLine
+	}
+	number := body[name+len(seqName):]
 	if c.seq, err = strconv.ParseUint(string(number), 10, 64); err != nil || body[0] != '{' || c.seq == 0 {
 		return nil, c, errNoLine
 	}
