@@ -272,12 +272,13 @@ func TestConnectRefused(t *testing.T) {
 		})
 	}
 	_ = c.tunnel(t, "wild.test:22") // allowed by name, whatever its port
+	ended := c.Wait()               // the audit file has one writer at a time
 	res := b.Run(shell(bed.Program(t, "curl") + ` -sS -D - https://evil.test/`)...)
 	res.Exits(t, 56)
 	if !strings.Contains(string(res.Stdout), "Kz-Error: egress_denied") {
 		t.Errorf("curl got %s", res.Stdout)
 	}
-	b.Clean(res, c.Wait())
+	b.Clean(res, ended)
 }
 
 // TestPermissive: what is neither bound nor allowed is tunnelled in permissive mode, but not to where mail and shells are.
