@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"io"
 	"net"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,5 +153,73 @@ func TestACrowdGetsSmallWindows(t *testing.T) {
 	}
 	if c.enter(nil); !c.large() {
 		t.Error("many are none")
+	}
+}
+
+func TestAConnectionWithoutRoomForItsHeadEnds(t *testing.T) {
+	t.Parallel()
+	for name, wrap := range map[string]func(c net.Conn, r *room, drop func()) net.Conn{
+		"of a client": func(c net.Conn, r *room, drop func()) net.Conn {
+			l := &limitedConn{Conn: c, release: func() {}, stranger: time.NewTimer(time.Hour)}
+			l.head.begin(r, drop)
+			return l
+		},
+		"of an upstream": func(c net.Conn, r *room, drop func()) net.Conn {
+			d := &dialled{Conn: c, d: &dialer{}}
+			d.head.begin(r, drop)
+			return d
+		},
+	} {
+		near, far := net.Pipe()
+		defer far.Close()
+		conn := wrap(near, newRoom(headCost, time.Millisecond), func() {})
+		go func() { _, _ = far.Write(make([]byte, headFree+2)) }()
+		if n, err := conn.Read(make([]byte, headFree+2)); err != errRoom {
+			t.Errorf("a connection %s: %d bytes, %v", name, n, err)
+		}
+		if _, err := near.Read(make([]byte, 1)); err == nil {
+			t.Errorf("a connection %s is still open", name)
+		}
+	}
+	if new(Proxy).newServer(nil).ConnState == nil {
+		t.Error("nobody begins to count")
+	}
+}
+
+func TestABodyIsReadAsFarAsThereIsRoom(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int64{200 << 10, -1} {
+		left := int64(100 << 10)
+		b, whole, err := readUpTo(io.LimitReader(zeroes{}, 200<<10), maxHeld, length, func(n int64) bool { left -= n; return left >= 0 })
+		if err != errRoom || whole || len(b) > 100<<10 {
+			t.Errorf("length %d: %d bytes, %v, %v", length, len(b), whole, err)
+		}
+	}
+}
+
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestADecoderWithoutRoomEnds(t *testing.T) {
+	t.Parallel()
+	for _, coding := range []string{"zstd", "br"} {
+		d := decode(encode(io.LimitReader(zeroes{}, 4<<20), []string{coding}), []string{coding})
+		d.take = func(int64) bool { return false }
+		if n, err := io.Copy(io.Discard, d); err != errRoom || n > 2*coderStep {
+			t.Errorf("%s: %d bytes, %v", coding, n, err)
+		}
+	}
+}
+
+func TestRequestsInACrowdUseItsPools(t *testing.T) {
+	t.Parallel()
+	pools := newTransports(&dialer{})
+	r := httptest.NewRequest("GET", "/", nil)
+	if pools.of(r, 2, true) != pools.crowded || pools.of(r, 2, false) != pools.h2 {
+		t.Error("HTTP/2 goes by another pool")
+	}
+	if r.ContentLength = -1; pools.of(r, 1, true) != pools.h1 || pools.of(r, 1, false) != pools.uploads {
+		t.Error("a long body goes by another pool")
 	}
 }
