@@ -123,8 +123,8 @@ func TestMasksInOtherSpellingsAreReported(t *testing.T) {
 			continue
 		}
 		b.upstreamGot()
-		e := b.event(func(e audit.Event) bool { return len(b.audit.Events()) > before })
-		if e = b.audit.Events()[before]; len(e.Withheld) != 1 || e.Withheld[0].Secret != "KEY" || len(e.Swapped) != 0 {
+		b.event(func(audit.Event) bool { return len(b.audit.Events()) > before })
+		if e := b.audit.Events()[before]; len(e.Withheld) != 1 || e.Withheld[0].Secret != "KEY" || len(e.Swapped) != 0 {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}

@@ -96,7 +96,7 @@ func TestCredentialsAreRandom(t *testing.T) {
 	}
 	// A mask says nothing of another session's, of its own secret's value, or of another secret.
 	a, b := masking.NewKey(), masking.NewKey()
-	if a.Mask("KEY") == b.Mask("KEY") || a.Mask("KEY") == a.Mask("KEZ") || a.Mask("KEY") != a.Mask("KEY") {
+	if mask := a.Mask("KEY"); mask == b.Mask("KEY") || mask == a.Mask("KEZ") || mask != a.Mask("KEY") {
 		t.Error("masks are not of their session and their secret")
 	}
 	if _, err := proxy.New(proxy.Options{Credential: "short"}); err == nil || !regexp.MustCompile(`Credential \(at least 32 bytes\)`).MatchString(err.Error()) {

@@ -1,8 +1,10 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -60,7 +62,7 @@ func TestVeryManyHosts(t *testing.T) {
 							host := fmt.Sprintf("h%d.%s", n, c.domain)
 							conn, err := s.dial(host + ":443")
 							if (err == nil) != c.open {
-								return fmt.Errorf("%s: %v", host, err)
+								return fmt.Errorf("%s: open should be %v: %w", host, c.open, cmp.Or(err, errors.New("it is open")))
 							}
 							if err != nil {
 								continue
