@@ -26,8 +26,12 @@ func TestWhoHoldsAllConnectionsKeepsNoOtherOut(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, func(_ *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) { o.MaxConns = 4 })
 	held(t, b, 4)
+	began := time.Now()
 	if a := b.do(b.request("GET", "https://api.test/", "")); a.StatusCode != 200 {
 		t.Errorf("a request of another: %d", a.StatusCode)
+	}
+	if took := time.Since(began); took > 8*time.Second { // after 10 s their handshakes end by themselves
+		t.Errorf("a request of another waited %s", took)
 	}
 }
 
