@@ -214,8 +214,11 @@ func (r *runner) test(ctx context.Context, dir, pkg, overlay string, kz bool, na
 	}
 	limited, cancel := context.WithTimeout(ctx, limit+10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(limited, binary,
-		"-test.run=^("+strings.Join(names, "|")+")$", "-test.v=test2json", "-test.count=1", "-test.timeout="+limit.String())
+	args := []string{"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.v=test2json", "-test.count=1", "-test.timeout=" + limit.String()}
+	if overlay != "" {
+		args = append(args, "-test.failfast") // of its subtests too one is enough
+	}
+	cmd := exec.CommandContext(limited, binary, args...)
 	cmd.Dir = filepath.Join(r.root, pkg)
 	cmd.Env = env
 	cmd.WaitDelay = time.Second
