@@ -173,7 +173,9 @@ func (x *exchange) finish() {
 	switch {
 	case x.refused != nil:
 		e.Kind, e.Code, e.Reason = audit.Refusal, string(x.refused.Code), x.refused.Message
-		e.Swapped = nil
+		if x.conn == nil { // else it may have gone up
+			e.Swapped = nil
+		}
 	case aborted != nil:
 		e.Reason = abortReason(aborted)
 	}
