@@ -66,6 +66,9 @@ func FuzzHello(f *testing.F) {
 			src = iotest.OneByteReader(src)
 		}
 		hello, err := readHello(src, b[:1:1])
+		if whole, werr := readHello(bytes.NewReader(b[1:]), b[:1:1]); (err == nil) != (werr == nil) || err == nil && !bytes.Equal(hello, whole) {
+			t.Fatalf("byte by byte %v, at once %v", err, werr)
+		}
 		if err != nil {
 			return
 		}
