@@ -125,6 +125,7 @@ func (c *dialled) Close() error {
 	c.d.mu.Lock()
 	delete(c.d.open, c)
 	c.d.mu.Unlock()
+	defer c.head.closed()
 	return c.Conn.Close()
 }
 

@@ -87,7 +87,9 @@ func (x *exchange) prepareBody(r *http.Request) *refusal {
 	}
 	b := &requestBody{x: x, ctx: r.Context()}
 	b.marks = b.roomForMarks[:0]
-	x.body = b
+	x.mu.Lock()
+	x.body = b // who loses the room for its headers looks at it
+	x.mu.Unlock()
 	clear := false
 	b.format, b.boundary, clear = bodyFormat(r.Header["Content-Type"])
 	known := false
@@ -231,13 +233,13 @@ func (b *requestBody) edited(original []byte) (result []byte, long bool, ref *re
 	if err != nil {
 		return nil, false, b.internal(err)
 	}
-	result, err = readAll(edited, len(original)+bytes.MinRead, maxEdited)
+	result, err = readAll(edited, len(original)+bytes.MinRead, maxEdited, b.x.take)
 	_ = edited.Close()
 	if ref := b.refusal(); ref != nil {
 		return nil, false, ref
 	}
 	long = err == errLong && len(b.coding) == 0
-	if err != nil && !long && len(b.coding) == 0 {
+	if err != nil && !long && (len(b.coding) == 0 || errors.Is(err, errRoom) || errors.Is(err, fields.ErrRoom)) {
 		return nil, false, b.internal(err)
 	}
 	if err != nil { // a body that does not decode, or not to its like, is not ours to judge: it goes on as it is, and nothing was put in

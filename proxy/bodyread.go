@@ -231,15 +231,20 @@ func (m multiCloser) Close() error {
 	return first
 }
 
-// readAll is io.ReadAll for something of about n bytes. More than limit is errLong.
-func readAll(r io.Reader, n, limit int) ([]byte, error) {
+// readAll is io.ReadAll for something of about n bytes. More than limit is errLong. take is asked for what goes beyond n; where it
+// says no, the error is errRoom.
+func readAll(r io.Reader, n, limit int, take func(n int64) bool) ([]byte, error) {
 	b := make([]byte, 0, n)
 	for {
 		if len(b) > limit {
 			return nil, errLong
 		}
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			more := min(cap(b), limit+bytes.MinRead-cap(b))
+			if !take(int64(more)) {
+				return nil, errRoom
+			}
+			b = append(make([]byte, 0, cap(b)+more), b...)
 		}
 		m, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+m]

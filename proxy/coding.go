@@ -160,7 +160,7 @@ type lazyDecoder struct {
 	r     io.Reader
 	err   error
 	out   int64
-	taken int64 // of out, what was asked for
+	taken int64 // of out, what was asked for, or would have been within the window
 }
 
 func (l *lazyDecoder) Read(p []byte) (int, error) {
@@ -195,11 +195,14 @@ func (l *lazyDecoder) room(n int) bool {
 	if l.out += int64(n); l.owner.take == nil || l.name != "br" && l.name != "zstd" {
 		return true
 	}
-	for l.out > l.taken+coderStep && l.taken < l.window() {
-		if !l.owner.take(coderStep) {
+	for ; l.out > l.taken+coderStep; l.taken += coderStep {
+		step := int64(coderStep)
+		if l.taken >= l.window() {
+			step = 0 // it only says that it is not standing still
+		}
+		if !l.owner.take(step) {
 			return false
 		}
-		l.taken += coderStep
 	}
 	return true
 }

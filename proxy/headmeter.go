@@ -44,6 +44,16 @@ func (m *headMeter) done() {
 	m.end()
 }
 
+// closed is done for a connection that has ended, perhaps while it waits for room.
+func (m *headMeter) closed() {
+	if !m.mu.TryLock() {
+		go m.done()
+		return
+	}
+	defer m.mu.Unlock()
+	m.end()
+}
+
 func (m *headMeter) end() {
 	if m.claim != nil {
 		m.claim.release()

@@ -57,13 +57,14 @@ func (x *exchange) forget(at **claim) bool {
 	return true
 }
 
-// giveBack is for what was held before it went on.
+// giveBack is for what was held before it went on. The body of a request whose answer comes is needed no more, once it was sent.
 func (x *exchange) giveBack() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.holding.held != nil {
-		x.holding.held.release()
+	if x.holding.held == nil || x.body != nil && x.body.kept() != nil && !x.body.forget() {
+		return
 	}
+	x.holding.held.release()
 }
 
 // letGo gives back all that was taken. The exchange has ended.

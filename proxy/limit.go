@@ -158,6 +158,7 @@ func admit(ctx context.Context) {
 func (c *limitedConn) Close() error {
 	c.stranger.Stop()
 	err := c.Conn.Close()
+	c.head.closed()
 	c.release()
 	return err
 }

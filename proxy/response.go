@@ -170,6 +170,9 @@ func (x *exchange) receiveEnd(resp *http.Response) {
 func (x *exchange) hold(resp *http.Response, body []byte, decoded bool, close io.Closer) {
 	scrub := x.p.scrubbers() // more may be known than when the header came
 	scrubbed := scrub.Bytes(body, x.didScrub("body"))
+	if !same(scrubbed, body) {
+		x.take(int64(len(scrubbed))) // without room for it the exchange is aborted
+	}
 	x.w.length = int64(len(scrubbed))
 	scrubHeader(scrub, resp.Trailer, x.didScrub("trailer"))
 	if decoded || !same(scrubbed, body) {

@@ -56,7 +56,7 @@ type claim struct {
 // claim is for a holder that drop ends. drop runs on a goroutine of its own, at most once.
 func (r *room) claim(drop func()) *claim { return &claim{room: r, drop: drop} }
 
-// take adds n bytes to what is held. It reports false when the claim is lost, and with it all that it held.
+// take adds n bytes to what is held; with none it only says that the holder is not standing still. It reports false when the claim is lost, and with it all that it held.
 func (c *claim) take(n int64) bool {
 	if ok, sure := c.try(n); sure {
 		return ok
@@ -64,11 +64,12 @@ func (c *claim) take(n int64) bool {
 	r := c.room
 	r.turn.Lock()
 	defer r.turn.Unlock()
+	began := time.Now()
 	for {
 		if ok, sure := c.try(n); sure {
 			return ok
 		}
-		if wait := r.makeRoom(); wait > 0 {
+		if wait := r.makeRoom(began); wait > 0 {
 			late := time.NewTimer(wait)
 			select {
 			case <-r.freed:
@@ -96,15 +97,6 @@ func (c *claim) try(n int64) (ok, sure bool) {
 	return true, true
 }
 
-// progress says that the holder is not standing still.
-func (c *claim) progress() {
-	c.room.mu.Lock()
-	defer c.room.mu.Unlock()
-	if c.at != nil {
-		c.move()
-	}
-}
-
 func (c *claim) move() {
 	c.moved = time.Now()
 	if c.at == nil {
@@ -114,8 +106,12 @@ func (c *claim) move() {
 	c.room.claims.MoveToBack(c.at)
 }
 
-// makeRoom takes back what the first claim holds, or says how long it is safe yet.
-func (r *room) makeRoom() time.Duration {
+// roomPatience is how many times its grace a room has others wait for claims that go on moving: a little now and then holds nothing
+// for ever.
+const roomPatience = 4
+
+// makeRoom takes back what the first claim holds, or says how long it is safe yet. Since began somebody waits.
+func (r *room) makeRoom(began time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first := r.claims.Front()
@@ -123,7 +119,7 @@ func (r *room) makeRoom() time.Duration {
 		return 0
 	}
 	c := first.Value.(*claim)
-	if wait := r.grace - time.Since(c.moved); wait > 0 {
+	if wait := min(r.grace-time.Since(c.moved), roomPatience*r.grace-time.Since(began)); wait > 0 {
 		return wait
 	}
 	c.lose()
