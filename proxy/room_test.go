@@ -119,7 +119,7 @@ func TestWhoHasTheMostRequestsGivesWay(t *testing.T) {
 		}
 	}
 	if !c.enter(modest) || c.enter(greedy) {
-		t.Error("who has the most got an eleventh place")
+		t.Fatal("who has the most got an eleventh place")
 	}
 	if !c.enter(modest) {
 		t.Error("another found no place")
