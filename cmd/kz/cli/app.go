@@ -28,6 +28,8 @@ type app struct {
 
 	process process // what harden left
 
+	runtimes string // pattern of the runtime directories of users
+
 	cwd        func() (string, error)
 	isTerminal func(stream any) bool // stream: one of stdin, stdout, stderr
 	now        func() time.Time
@@ -43,8 +45,12 @@ func newApp() *app {
 		cwd:        os.Getwd,
 		isTerminal: isTerminal,
 		now:        time.Now,
+		runtimes:   "/run/user/*",
 	}
-	a.inSession = func() bool { return ancestorSession() || a.sessionSaysSo() }
+	a.inSession = func() bool {
+		inside, sure := ancestorSession()
+		return inside || a.sessionSaysSo(sure)
+	}
 	a.ui = newUI(os.Stderr, colourful(a.getenv, isTerminal(os.Stderr)))
 	return a
 }

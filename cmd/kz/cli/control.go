@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -236,16 +237,17 @@ func privateDir(dir string) error {
 	return nil
 }
 
-// controlSockets are the sockets of this user's sessions, wherever they may be.
-func (a *app) controlSockets() []string {
-	dirs := []string{"/run/user/" + strconv.Itoa(os.Getuid()) + "/kz"}
-	if base := a.getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(base) && filepath.Join(base, "kz") != dirs[0] {
+// controlSockets are the sockets of this user's sessions, wherever they may be; all says that there are not more. Runtime
+// directories are looked for by hand: a program may lack the variable, and have another number in a namespace of its own.
+func (a *app) controlSockets() (paths []string, all bool) {
+	dirs, _ := filepath.Glob(filepath.Join("/", a.runtimes, "kz")) // the pattern is one
+	if base := a.getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(base) && !slices.Contains(dirs, filepath.Join(base, "kz")) {
 		dirs = append(dirs, filepath.Join(base, "kz"))
 	}
 	if state, err := a.stateDir(); err == nil {
 		dirs = append(dirs, filepath.Join(state, "control"))
 	}
-	var paths []string
+	all = true
 	for _, dir := range dirs {
 		if info, err := os.Lstat(dir); err != nil || !private(info, 0o077) {
 			continue
@@ -255,15 +257,22 @@ func (a *app) controlSockets() []string {
 			continue
 		}
 		for _, e := range entries {
-			if strings.HasSuffix(e.Name(), socketSuffix) && e.Type() == os.ModeSocket && len(paths) < maxControlSockets {
+			switch {
+			case !strings.HasSuffix(e.Name(), socketSuffix) || e.Type() != os.ModeSocket:
+			case len(paths) == maxControlSockets:
+				all = false
+			default:
 				paths = append(paths, filepath.Join(dir, e.Name()))
 			}
 		}
 	}
-	return paths
+	return paths, all
 }
 
-// askControl sends one request to one socket. Only a process of this user is believed.
+// errPlanted says that a socket is not a session's.
+var errPlanted = errors.New("a program of a blind session answers there")
+
+// askControl sends one request to one socket. Only a process of this user is believed, and none that runs blind.
 func askControl(path string, op string, patience time.Duration) (reply controlReply, err error) {
 	conn, err := dialControl(path)
 	if err != nil {
@@ -271,11 +280,15 @@ func askControl(path string, op string, patience time.Duration) (reply controlRe
 	}
 	defer conn.Close()
 	p, err := peerOf(conn)
+	fake := err == nil && planted(p)
 	if p.done != nil {
 		p.done()
 	}
-	if err != nil || p.uid != os.Geteuid() {
+	switch {
+	case err != nil || p.uid != os.Geteuid():
 		return reply, errors.New("the socket is another user's")
+	case fake:
+		return reply, errPlanted
 	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	if err := writeLine(conn, controlRequest{op}); err != nil {

@@ -53,8 +53,18 @@ func insideThisSession(p peer) bool {
 	if p.pid <= 0 || p.gone == nil {
 		return true
 	}
-	inside := descends(strconv.Itoa(p.pid), func(pid int, name string) bool { return pid == os.Getpid() || name == sessionName })
-	return inside || p.gone()
+	inside, whole := descends(strconv.Itoa(p.pid), func(pid int, name string) bool { return pid == os.Getpid() || name == sessionName })
+	return inside || !whole || p.gone()
+}
+
+// planted reports whether whoever listens on a socket is a program of a blind session: none begins inside another. In another
+// namespace of processes that cannot be told.
+func planted(p peer) bool {
+	if p.pid <= 0 {
+		return false
+	}
+	inside, _ := descends(strconv.Itoa(p.pid), func(pid int, name string) bool { return pid != p.pid && name == sessionName })
+	return inside || p.gone == nil || p.gone()
 }
 
 // shortPath is an address for a path of any length: the kernel takes 108 bytes, but follows a descriptor's link.

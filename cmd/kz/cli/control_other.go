@@ -16,6 +16,8 @@ func hasEnded(string) bool { return false }
 
 func isRefused(error) bool { return false }
 
+func planted(peer) bool { return false }
+
 func shortPath(string) (address string, done func(), err error) {
 	return "", nil, errors.ErrUnsupported
 }

@@ -32,7 +32,7 @@ change. A configuration with a problem, or one that is not approved, changes not
 
 // reloadAll asks every session at the same time and reports in their order.
 func (a *app) reloadAll() error {
-	sockets := a.controlSockets()
+	sockets, whole := a.controlSockets()
 	replies := make([]controlReply, len(sockets))
 	errs := make([]error, len(sockets))
 	var all sync.WaitGroup
@@ -42,9 +42,15 @@ func (a *app) reloadAll() error {
 	all.Wait()
 	reached := 0
 	var problems []error
+	if !whole {
+		problems = append(problems, fmt.Errorf("there are more than %d control sockets; not every session was asked", maxControlSockets))
+	}
 	for i, r := range replies {
 		switch {
 		case errs[i] != nil && isRefused(errs[i]): // its process was killed
+			continue
+		case errors.Is(errs[i], errPlanted):
+			a.ui.Warnf("%s is no session: %v", oneLine(sockets[i]), errPlanted)
 			continue
 		case errs[i] != nil:
 			problems = append(problems, fmt.Errorf("a session did not answer: %s", sockets[i]))

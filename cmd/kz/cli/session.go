@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,14 +41,16 @@ func (a *app) outsideSession(command string) error {
 const askPatience = 500 * time.Millisecond
 
 // sessionSaysSo asks the running sessions of this user: what /proc hides from this process (a namespace, hidepid) it may
-// not hide from them.
-func (a *app) sessionSaysSo() bool {
-	sockets := a.controlSockets()
+// not hide from them. Unless it is sure of its ancestors, it counts as inside where one does not answer: a program can keep
+// its session from that.
+func (a *app) sessionSaysSo(sure bool) bool {
+	sockets, all := a.controlSockets()
 	inside := make(chan bool, len(sockets))
 	for _, path := range sockets {
 		go func() {
 			reply, err := askControl(path, opInside, askPatience)
-			inside <- err == nil && reply.Inside
+			ended := isRefused(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errPlanted)
+			inside <- err == nil && reply.Inside || err != nil && !ended && !sure
 		}()
 	}
 	for range sockets {
@@ -54,5 +58,5 @@ func (a *app) sessionSaysSo() bool {
 			return true
 		}
 	}
-	return false
+	return !all && !sure
 }

@@ -23,26 +23,32 @@ func (p process) markSession() error {
 	return adoptOrphans()
 }
 
-// ancestorSession walks up from this process, under the number that /proc has for it.
-func ancestorSession() bool {
-	return descends("self", func(_ int, name string) bool { return name == sessionName })
+// ancestorSession walks up from this process, under the number that /proc has for it. sure says that all of its ancestors
+// were seen: none is hidden, or beyond a namespace of processes.
+func ancestorSession() (inside, sure bool) {
+	inside, whole := descends("self", func(_ int, name string) bool { return name == sessionName })
+	space, err := os.Readlink("/proc/self/ns/pid")
+	return inside, whole && err == nil && space == firstNamespace
 }
+
+// firstNamespace is the machine's own namespace of processes; its number is fixed (PROC_PID_INIT_INO).
+const firstNamespace = "pid:[4026531836]"
 
 // maxAncestors is far more than there are: whoever has more is hiding something.
 const maxAncestors = 1024
 
 // descends reports whether is holds for a process of /proc or one of those above it. The walk ends where /proc does: at
-// the first process, at the border of a process namespace, or at one that is hidden.
-func descends(pid string, is func(pid int, name string) bool) bool {
+// the first process, at the border of a process namespace, or at one that is hidden; whole says that it was not hidden.
+func descends(pid string, is func(pid int, name string) bool) (found, whole bool) {
 	p, ok := readStat(pid)
 	for range 4 * maxAncestors {
 		switch {
 		case !ok || p.pid <= 0:
-			return false
+			return false, false
 		case is(p.pid, p.name):
-			return true
+			return true, true
 		case p.parent <= 0:
-			return false
+			return false, true
 		}
 		above, known := readStat(strconv.Itoa(p.parent))
 		again, still := readStat(strconv.Itoa(p.pid))
@@ -56,11 +62,11 @@ func descends(pid string, is func(pid int, name string) bool) bool {
 			continue
 		}
 		if above.depth = p.depth + 1; above.depth > maxAncestors {
-			return true
+			return true, true
 		}
 		p, ok = above, known
 	}
-	return true
+	return true, true
 }
 
 // ancestor is one process on the way up.
