@@ -100,7 +100,6 @@ type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	addr  string
-	audit string // the file that grows with each request, if any
 	once  sync.Once
 	ended atomic.Bool
 }

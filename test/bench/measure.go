@@ -135,9 +135,6 @@ func measure(l *lab, o options, peers []peer, rows []row) (*results, error) {
 				if err != nil && r.failed(row.name, u.name) {
 					failures = append(failures, fmt.Errorf("%s through %s: %w", row.name, u.name, err))
 				}
-				if u.proc != nil && u.proc.audit != "" {
-					_ = os.Truncate(u.proc.audit, 0) // the audit of a million requests is of no use to anybody here
-				}
 			}
 			fmt.Fprintf(os.Stderr, "round %d of %d, %5.1f s: %s\n", round+1, o.rounds, time.Since(began).Seconds(), row.name)
 		}

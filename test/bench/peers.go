@@ -88,7 +88,6 @@ func startKZ(l *lab) (*load.Route, *process, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p.audit = in("audit.jsonl")
 	var text []byte
 	if err := eventually("kz proxy", func() bool { text, err = os.ReadFile(in("kz.env")); return err == nil }); err != nil {
 		return nil, nil, fmt.Errorf("%w%s", err, l.said())
