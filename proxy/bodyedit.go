@@ -172,8 +172,13 @@ func (b *requestBody) found(name string) {
 func (b *requestBody) long(f fields.Field) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.notes = append(b.notes, audit.Withheld{Place: "body:" + f.Name, Reason: "the field is longer than 1 MiB, so it was not read"})
+	if len(b.notes) < maxNotes {
+		b.notes = append(b.notes, audit.Withheld{Place: "body:" + f.Name, Reason: "the field is longer than 1 MiB, so it was not read"})
+	}
 }
+
+// maxNotes bounds what is said of one body: of a body without end there could be more than a line of the audit can hold.
+const maxNotes = 100
 
 func (b *requestBody) swapped(name string, place policy.Place) {
 	b.mu.Lock()

@@ -250,7 +250,7 @@ func (x *exchange) receiveEnvelopes(resp *http.Response, plain io.Reader, decode
 	if names, _ := messageCodings(resp.Header); len(names) > 0 {
 		// Before the bytes are searched as they come: what a coding leaves as it is would be filled, and not be decoded then.
 		u := newUnfolded(plain, names, x.p, x.didScrub("body"))
-		u.take, plain = x.take, u
+		u.take, u.done, plain = x.take, x.giveBack, u
 	} else if !decoded {
 		length = resp.ContentLength
 	}

@@ -46,6 +46,7 @@ type unfolded struct {
 	on    func(name string)
 	take  func(n int64) bool // asked before much memory is used
 	taken int64
+	done  func() // gives back what was taken
 
 	buf    []byte
 	ahead  []byte // of buf, not looked at yet
@@ -74,6 +75,10 @@ func (u *unfolded) Read(p []byte) (int, error) {
 				u.now, err = nil, nil
 				if u.folded = u.folded[:0]; cap(u.folded) > maxWhole {
 					u.folded = nil
+					if u.taken > 0 { // a stream that waits for its next message holds nothing
+						u.taken = 0
+						u.done()
+					}
 				}
 			}
 			if n > 0 || err != nil {
