@@ -162,9 +162,9 @@ func (x *exchange) finish() {
 	x.ended = true
 	e := x.event
 	e.Swapped, e.Withheld, e.Scrubbed = x.swapped, x.withheld, x.scrubbed
-	aborted := x.aborted
+	aborted, holding := x.aborted, x.holding
 	x.mu.Unlock()
-	x.holding.letGo()
+	holding.letGo()
 	if x.body != nil {
 		e.Withheld = append(e.Withheld, x.body.withheld()...)
 	}
