@@ -56,9 +56,8 @@ type exchange struct {
 	roomForSwaps [4]audit.Swapped
 	ctx          exchangeContext
 	writer       responseWriter
-
-	holding holding
-	peer    net.Conn // whose request it is; nil: not known
+	holding      holding
+	peer         net.Conn // whose request it is; nil: not known
 }
 
 type exchangeKey struct{}
