@@ -168,6 +168,7 @@ func (s *blind) merge(cfg *config.Config, secrets []config.Secret) (next []confi
 			notes = append(notes, old.Name+" is not in the configuration any more: its mask is swapped nowhere from now on")
 		} else {
 			merged.Hosts, merged.Places, merged.Ranges = secrets[i].Hosts, secrets[i].Places, secrets[i].Ranges
+			notes = append(notes, widened(old, merged)...)
 			if !sameButPosition(merged, secrets[i]) {
 				notes = append(notes, old.Name+": more than its hosts, swap and ranges has changed; the rest takes effect at the next start")
 			}
@@ -188,6 +189,28 @@ func (s *blind) merge(cfg *config.Config, secrets []config.Secret) (next []confi
 		notes = append(notes, "[backends]: what has changed takes effect at the next start")
 	}
 	return next, notes
+}
+
+// widened says where a secret may go that it could not go when the session began: whoever can write a file named with
+// --config, which nobody approves, could have put it there.
+func widened(old, now config.Secret) (notes []string) {
+	if hosts := added(old.Hosts, now.Hosts); len(hosts) > 0 {
+		notes = append(notes, old.Name+" may go to "+strings.Join(hosts, ", ")+" from now on, as it could not at the start")
+	}
+	if places := added(old.Places, now.Places); len(places) > 0 {
+		notes = append(notes, old.Name+" is swapped at "+strings.Join(places, ", ")+" from now on, as it was not at the start")
+	}
+	return notes
+}
+
+// added are those of now that are not among old.
+func added[T fmt.Stringer](old, now []T) (names []string) {
+	for _, n := range now {
+		if !slices.ContainsFunc(old, func(o T) bool { return o.String() == n.String() }) {
+			names = append(names, n.String())
+		}
+	}
+	return names
 }
 
 func sameButPosition(a, b config.Secret) bool {
