@@ -2,7 +2,8 @@
 // fail each time: a check that cannot fail is a defect.
 //
 //	go run ./test/mutate            all of them
-//	go run ./test/mutate -row 24    those of one row of the threat catalogue
+//	go run ./test/mutate -each 3    the first three of each row of the threat catalogue, as on every change
+//	go run ./test/mutate -row 24    those of one row
 //	go run ./test/mutate -run TEXT  those whose place in the lists, file, test or description has the text
 //	go run ./test/mutate -list      only tell what there is
 //
@@ -28,16 +29,17 @@ import (
 
 func main() {
 	row := flag.Int("row", 0, "only the protections of this row")
+	each := flag.Int("each", 0, "at most so many of each row, the first ones; 0: all")
 	text := flag.String("run", "", "only the protections whose place in the lists, file, package, test or description has this text")
 	only := flag.Bool("list", false, "tell what there is, and try nothing")
 	jobs := flag.Int("j", runtime.NumCPU(), "how many are tried at a time")
 	flag.Parse()
 	if flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "mutate: it takes no arguments, only -row, -run, -list and -j")
+		fmt.Fprintln(os.Stderr, "mutate: it takes no arguments, only -row, -each, -run, -list and -j")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	ok, err := command(ctx, *row, *text, *only, *jobs)
+	ok, err := command(ctx, *row, *each, *text, *only, *jobs)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
@@ -48,7 +50,7 @@ func main() {
 	}
 }
 
-func command(ctx context.Context, row int, text string, only bool, jobs int) (ok bool, err error) {
+func command(ctx context.Context, row, each int, text string, only bool, jobs int) (ok bool, err error) {
 	root, err := findRoot()
 	if err != nil {
 		return false, err
@@ -57,12 +59,7 @@ func command(ctx context.Context, row int, text string, only bool, jobs int) (ok
 	if err != nil {
 		return false, err
 	}
-	var chosen []protection
-	for _, p := range all {
-		if (row == 0 || p.row == row) && p.has(text) {
-			chosen = append(chosen, p)
-		}
-	}
+	chosen := choose(all, row, each, text)
 	if len(chosen) == 0 {
 		return false, fmt.Errorf("none of the %d protections is meant by -row %d -run %q", len(all), row, text)
 	}
@@ -85,6 +82,19 @@ func command(ctx context.Context, row int, text string, only bool, jobs int) (ok
 	fmt.Printf("%d protections deleted one at a time in %d s: %d noticed, %d survived, %d in error\n",
 		len(chosen), int(time.Since(began).Seconds()), counts[killed], counts[survived], counts[invalid])
 	return counts[killed] == len(chosen), nil
+}
+
+// choose leaves those of a row (0: of any) that text means, and the first of each row as far as each (0: any number).
+func choose(all []protection, row, each int, text string) (chosen []protection) {
+	have := map[int]int{}
+	for _, p := range all {
+		if row != 0 && p.row != row || !p.has(text) || each > 0 && have[p.row] == each {
+			continue
+		}
+		have[p.row]++
+		chosen = append(chosen, p)
+	}
+	return chosen
 }
 
 // findRoot is the directory of the module that the working directory is in.

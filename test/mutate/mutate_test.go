@@ -206,3 +206,22 @@ func topLevelTests(t *testing.T, dir string) map[string]bool {
 	}
 	return found
 }
+
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	all := []protection{{row: 1, what: "a"}, {row: 2, what: "b"}, {row: 1, what: "c"}, {row: 1, what: "d"}, {row: 2, what: "e"}}
+	for _, tt := range []struct {
+		row, each  int
+		text, want string
+	}{
+		{0, 0, "", "abcde"}, {1, 0, "", "acd"}, {0, 2, "", "abce"}, {0, 1, "", "ab"}, {1, 2, "", "ac"}, {0, 1, "d", "d"}, {3, 0, "", ""},
+	} {
+		got := ""
+		for _, p := range choose(all, tt.row, tt.each, tt.text) {
+			got += p.what
+		}
+		if got != tt.want {
+			t.Errorf("row %d, %d of each, %q: %q, want %q", tt.row, tt.each, tt.text, got, tt.want)
+		}
+	}
+}
