@@ -177,13 +177,6 @@ func (b *bed) rawH2() (*tls.Conn, *http2.Framer) {
 
 func TestTrailersBehindABodyOfKnownLengthArrive(t *testing.T) {
 	t.Parallel()
-	overHTTP1 := func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
-		s := httptest.NewUnstartedServer(http.HandlerFunc(b.serveUpstream))
-		s.TLS = &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return b.minter.Leaf(hello.ServerName) }}
-		s.StartTLS()
-		t.Cleanup(s.Close)
-		b.pin(o, "api.test:443", s)
-	}
 	for name, options := range map[string][]bedOption{"HTTP/1.1": {overHTTP1}, "HTTP/2.0": nil} {
 		b := newBed(t, options...)
 		for _, token := range []string{b.mask("KEY"), "none"} {
@@ -200,4 +193,13 @@ func TestTrailersBehindABodyOfKnownLengthArrive(t *testing.T) {
 			_ = conn.Close()
 		}
 	}
+}
+
+// overHTTP1 makes api.test an upstream that does not speak h2.
+func overHTTP1(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(b.serveUpstream))
+	s.TLS = &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return b.minter.Leaf(hello.ServerName) }}
+	s.StartTLS()
+	b.t.Cleanup(s.Close)
+	b.pin(o, "api.test:443", s)
 }

@@ -2,26 +2,15 @@ package proxy_test
 
 import (
 	"bufio"
-	"crypto/tls"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
-	"kz/proxy"
 	"kz/proxy/audit"
-	"kz/proxy/policy"
 )
 
 func TestOnlyTrailersThatMayBeOnesGoOn(t *testing.T) {
 	t.Parallel()
-	overHTTP1 := func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
-		s := httptest.NewUnstartedServer(http.HandlerFunc(b.serveUpstream))
-		s.TLS = &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return b.minter.Leaf(hello.ServerName) }}
-		s.StartTLS()
-		t.Cleanup(s.Close)
-		b.pin(o, "api.test:443", s)
-	}
 	for name, options := range map[string][]bedOption{"HTTP/1.1": {overHTTP1}, "HTTP/2.0": nil} {
 		b := newBed(t, options...)
 		m := b.mask("KEY")
