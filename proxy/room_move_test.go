@@ -22,16 +22,21 @@ func TestWhoMovesALittleHoldsNoRoomForEver(t *testing.T) {
 		}
 		var moving sync.WaitGroup
 		moving.Go(func() {
-			for greedy.take(0) {
+			for range 100 {
+				if !greedy.take(0) {
+					return
+				}
 				time.Sleep(time.Second / 2)
 			}
+			greedy.release()
 		})
 		began := time.Now()
 		if !r.claim(func() {}).take(1) {
 			t.Error("no room was made")
 		}
 		if took := time.Since(began); took > (roomPatience+1)*time.Second {
-			t.Errorf("room was made after %s", took)
+			moving.Wait()
+			t.Fatalf("room was made after %s", took)
 		}
 		<-lost
 		moving.Wait()

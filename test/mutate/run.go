@@ -187,14 +187,19 @@ func (r *runner) try(ctx context.Context, p protection) (verdict, error) {
 // test builds a package's tests, and kz where they need it, with an overlay, and runs
 // those of the given names.
 func (r *runner) test(ctx context.Context, dir, pkg, overlay string, kz bool, names []string, limit time.Duration) (output, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
+	tmp, err := os.MkdirTemp("", "kz") // the path of a unix socket may have some hundred bytes
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
 	binary, program := filepath.Join(dir, "tests"), filepath.Join(dir, "kz")
 	// Without DWARF tables a binary is linked in less time.
 	flags := []string{"-ldflags=-w", "-overlay=" + overlay}
 	builds := [][]string{append([]string{"test", "-c", "-vet=off", "-o", binary}, append(flags, pkg)...)}
-	env := append(os.Environ(), "TMPDIR="+filepath.Join(dir, "tmp"))
+	env := append(os.Environ(), "TMPDIR="+tmp)
 	if kz {
 		builds = append(builds, append([]string{"build", "-o", program}, append(flags, "./cmd/kz")...))
 		env = append(env, "KZ_TEST_KZ="+program)
@@ -224,7 +229,7 @@ func (r *runner) test(ctx context.Context, dir, pkg, overlay string, kz bool, na
 	cmd.WaitDelay = time.Second
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
+	err = cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		return "", fmt.Errorf("running the tests: %w", err)
 	}
