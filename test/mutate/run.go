@@ -195,6 +195,9 @@ func (r *runner) test(ctx context.Context, dir, pkg, overlay string, kz bool, na
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
+	if err := os.Chmod(tmp, 0o755); err != nil { // tests of another user look into it
+		return "", err
+	}
 	binary, program := filepath.Join(dir, "tests"), filepath.Join(dir, "kz")
 	// Without DWARF tables a binary is linked in less time.
 	flags := []string{"-ldflags=-w", "-overlay=" + overlay}
