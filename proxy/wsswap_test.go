@@ -23,16 +23,52 @@ func swapped(p *Proxy, in []event) []event {
 	var out []event
 	for _, e := range in {
 		if e.op == opText {
+			s := strings.TrimLeft(e.payload, " \t\r\n")
+			inJSON := strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[")
+			sent := e.payload
 			for name, value := range map[string]string{"KEY": frameValue, "LINES": linesValue} {
-				if s := strings.TrimLeft(e.payload, " \t\r\n"); strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[") {
+				if inJSON {
 					value = string(jsonString(value))
 				}
-				e.payload = strings.ReplaceAll(e.payload, p.opts.Table.Token(name), value)
+				token := p.opts.Table.Token(name)
+				for at := 0; ; at += len(token) {
+					i := strings.Index(sent[at:], token)
+					if i < 0 {
+						break
+					}
+					if at += i; !takesIn([]byte(sent[:at])) {
+						// One that stays as it is stands as often before it in what comes out as in what was sent.
+						e.payload = replaceNth(e.payload, token, value, kept(sent[:at], token))
+					}
+				}
 			}
 		}
 		out = append(out, e)
 	}
 	return out
+}
+
+// kept is how many of the tokens in what was sent stay as they are.
+func kept(sent, token string) (n int) {
+	for at := 0; ; at += len(token) {
+		i := strings.Index(sent[at:], token)
+		if i < 0 {
+			return n
+		}
+		if at += i; takesIn([]byte(sent[:at])) {
+			n++
+		}
+	}
+}
+
+// replaceNth replaces the token behind n others.
+func replaceNth(s, token, value string, n int) string {
+	at := 0
+	for range n {
+		at += strings.Index(s[at:], token) + len(token)
+	}
+	i := at + strings.Index(s[at:], token)
+	return s[:i] + value + s[i+len(token):]
 }
 
 func TestMasksInTextMessagesAreSwapped(t *testing.T) {
