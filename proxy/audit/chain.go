@@ -95,7 +95,7 @@ func (c *chain) check(line []byte) error {
 		return fmt.Errorf("it says it is number %d: what stood before it is missing", told.seq)
 	case told.seq > want:
 		return fmt.Errorf("it says it is number %d and comes after number %d: what stood between is missing", told.seq, c.seq)
-	case told.seq == 1:
+	case told.seq == 1 && want > 1:
 		return errors.New("another chain begins here")
 	case told.seq < want:
 		return fmt.Errorf("it says it is number %d and comes after number %d", told.seq, c.seq)
