@@ -42,8 +42,8 @@ func TestExposure(t *testing.T) {
 	}
 	put(".aws/credentials")
 	put(".vault-token")
-	secrets := put("work/secrets.env")
-	if got, want := say(store(secrets)), "kz: not isolated: the program runs as you, and could still read or use ~/work/secrets.env, ~/.aws/credentials, ~/.vault-token\n"; got != want {
+	secrets := put("project/secrets.env")
+	if got, want := say(store(secrets)), "kz: not isolated: the program runs as you, and could still read or use ~/project/secrets.env, ~/.aws/credentials, ~/.vault-token\n"; got != want {
 		t.Errorf("it says %q, want %q", got, want)
 	}
 	agent := filepath.Join(t.TempDir(), "s")
