@@ -34,12 +34,13 @@ type Ref struct {
 	// Field picks one member of a JSON value; see [Field].
 	Field string
 
-	VersionStage, VersionID string // AWS Secrets Manager
-	Version                 int    // Vault KV v2
+	VersionStage, VersionID string // AWS Secrets Manager; Azure has only VersionID
+	Version                 int    // Vault KV v2, Google, SSM
 	Mount                   string // Vault
 
 	RoleARN         string // AWS STS
 	DurationSeconds int    // AWS STS
+	SessionName     string // AWS STS
 }
 
 // Place is the Ref without its Field: what a store has to fetch.
@@ -86,6 +87,20 @@ type Outcome struct {
 // credentials. Check makes at least one call, and reads no secret.
 type Checker interface {
 	Check(ctx context.Context) error
+}
+
+// Putter is a Resolver whose store can be written to. Put stores a whole value,
+// or one field of a JSON object when ref has a Field, its other fields kept; it
+// makes the secret if there is none. Its errors are those of Resolve.
+type Putter interface {
+	Put(ctx context.Context, ref Ref, value Secret) error
+}
+
+// Closer is a Resolver that holds something at its store: leases, a login. Close
+// gives it back, at the end of a session; nothing is resolved after. Close gives
+// up when ctx is done.
+type Closer interface {
+	Close(ctx context.Context) error
 }
 
 // Warner is a Resolver that knows of something unsafe in how it was set up.

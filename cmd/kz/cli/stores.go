@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"kz/cmd/kz/config"
 	"kz/resolver"
@@ -14,41 +13,52 @@ import (
 	"kz/resolver/vault"
 )
 
-// storeMaker makes the store of one backend. It does no I/O. token is the value of a chained `token`; zero without one.
-type storeMaker func(a *app, b config.Backend, token resolver.Secret) (resolver.Resolver, error)
+// storeMaker makes the store of one backend. It does no I/O.
+type storeMaker func(a *app, b backend) (resolver.Resolver, error)
 
 // storeMakers is every type of backend that this build has.
 var storeMakers = map[string]storeMaker{
-	config.EnvFile: func(_ *app, b config.Backend, _ resolver.Secret) (resolver.Resolver, error) {
+	config.EnvFile: func(_ *app, b backend) (resolver.Resolver, error) {
 		return envfile.New(envfile.Options{Path: b.Text("path")})
 	},
-	config.Env: func(a *app, _ config.Backend, _ resolver.Secret) (resolver.Resolver, error) {
+	config.Env: func(a *app, _ backend) (resolver.Resolver, error) {
 		return env.New(env.Options{Lookup: a.lookupEnv})
 	},
-	config.AWSSecretsManager: func(_ *app, b config.Backend, _ resolver.Secret) (resolver.Resolver, error) {
+	config.AWSSecretsManager: func(_ *app, b backend) (resolver.Resolver, error) {
 		return awssm.New(awssm.Options{Region: b.Text("region"), Endpoint: b.Text("endpoint")})
 	},
-	config.HashicorpVault: func(_ *app, b config.Backend, token resolver.Secret) (resolver.Resolver, error) {
+	config.HashicorpVault: func(_ *app, b backend) (resolver.Resolver, error) {
 		return vault.New(vault.Options{Address: b.Text("address"), Namespace: b.Text("namespace"), Mount: b.Text("mount"),
-			CACert: b.Text("ca_cert"), Token: token})
+			CACert: b.Text("ca_cert"), Token: b.Secret("token")})
 	},
 }
 
-// stores makes the store of every backend. A backend whose token is another secret gets it from get, at its first use.
-func (a *app) stores(cfg *config.Config, get func(context.Context, string) (resolver.Secret, error)) (map[string]resolver.Resolver, error) {
+// backend is a backend of the configuration with the values of its chained settings.
+type backend struct {
+	config.Backend
+	chained map[string]resolver.Secret
+}
+
+// Secret is the value of a chained setting; zero when it was not given.
+func (b backend) Secret(key string) resolver.Secret { return b.chained[key] }
+
+// Text is a setting as text, a chained one too; "" when it was not given.
+func (b backend) Text(key string) string {
+	if s, ok := b.chained[key]; ok {
+		return s.Reveal()
+	}
+	return b.Backend.Text(key)
+}
+
+// getSecret gives the value of a secret of the configuration.
+type getSecret func(ctx context.Context, name string) (resolver.Secret, error)
+
+// stores makes the store of every backend. One whose settings are secrets of another gets them from get, at its first use.
+func (a *app) stores(cfg *config.Config, get getSecret) (map[string]resolver.Resolver, error) {
 	stores := make(map[string]resolver.Resolver, len(cfg.Backends))
 	var errs []error
 	for name, b := range cfg.Backends {
-		newStore, ok := storeMakers[b.Type]
-		if !ok {
-			errs = append(errs, fmt.Errorf("the backend %q has the type %q, which is not in this version", name, b.Type))
-			continue
-		}
-		if chained := b.Settings["token"].Secret; chained != "" {
-			stores[name] = &chainedStore{secret: chained, get: get, make: func(token resolver.Secret) (resolver.Resolver, error) { return newStore(a, b, token) }}
-			continue
-		}
-		store, err := newStore(a, b, resolver.Secret{})
+		store, err := a.store(b, get)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("the backend %q: %w", name, err))
 			continue
@@ -58,40 +68,21 @@ func (a *app) stores(cfg *config.Config, get func(context.Context, string) (reso
 	return stores, errors.Join(errs...)
 }
 
-// chainedStore is a store whose credential is a secret of another one. It follows that secret when it changes.
-type chainedStore struct {
-	secret string
-	get    func(context.Context, string) (resolver.Secret, error)
-	make   func(token resolver.Secret) (resolver.Resolver, error)
-
-	mu    sync.Mutex
-	token resolver.Secret
-	store resolver.Resolver
-}
-
-// Resolve implements resolver.Resolver.
-func (c *chainedStore) Resolve(ctx context.Context, ref resolver.Ref) (resolver.Result, error) {
-	token, err := c.get(ctx, c.secret)
-	if err != nil {
-		return resolver.Result{}, err
+func (a *app) store(b config.Backend, get getSecret) (resolver.Resolver, error) {
+	newStore, ok := storeMakers[b.Type]
+	if !ok {
+		return nil, fmt.Errorf("its type %s is not in this build", b.Type)
 	}
-	store, err := c.with(token)
-	if err != nil {
-		return resolver.Result{}, err
+	names := map[string]string{}
+	for key, s := range b.Settings {
+		if s.Secret != "" {
+			names[key] = s.Secret
+		}
 	}
-	return store.Resolve(ctx, ref)
-}
-
-func (c *chainedStore) with(token resolver.Secret) (resolver.Resolver, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.store != nil && c.token.Equal(token) {
-		return c.store, nil
+	if len(names) == 0 {
+		return newStore(a, backend{Backend: b})
 	}
-	store, err := c.make(token)
-	if err != nil {
-		return nil, err
-	}
-	c.store, c.token = store, token
-	return store, nil
+	return &chainedStore{names: names, get: get, make: func(chained map[string]resolver.Secret) (resolver.Resolver, error) {
+		return newStore(a, backend{Backend: b, chained: chained})
+	}}, nil
 }

@@ -32,19 +32,37 @@ func (r *reader) backend(f *field, whole bool) (Backend, bool) {
 		return b, false
 	}
 	b.Type, b.Dir = typ.Name, r.dirs[t.field("type").pos.File]
-	later := make(map[string]string)
-	for _, k := range typ.later {
-		later[k] = "it belongs to a way to log in that is not in this version"
-	}
-	r.known(t, "a backend of type "+typ.Name, typ.keys(), later)
+	r.known(t, "a backend of type "+typ.Name, typ.keys(), nil)
 	for _, s := range typ.Settings {
 		if v, ok := r.setting(t, s); ok {
 			b.Settings[s.Key] = v
-		} else if s.Required && whole && !t.has(s.Key) {
+		}
+	}
+	if whole {
+		r.complete(f, t, typ)
+	}
+	return b, true
+}
+
+// complete reports what is missing in a backend, and what means nothing beside its `auth`.
+func (r *reader) complete(f *field, t *node, typ Type) {
+	auth := typ.auth()
+	if v := t.get("auth"); v != nil {
+		auth = v.text
+	}
+	for _, s := range typ.Settings {
+		if s.Key == "auth" && !slices.Contains(s.Values, auth) {
+			return // reported already
+		}
+		belongs := len(s.Auth) == 0 || slices.Contains(s.Auth, auth)
+		switch given := t.has(s.Key); {
+		case given && !belongs:
+			r.hint(t.field(s.Key).pos, "it belongs to auth"+assign(f.pos)+`"`+strings.Join(s.Auth, `" or "`)+`"`,
+				"%s means nothing with the auth of this backend", shown(s.Key))
+		case !given && s.Required && belongs && (len(s.Auth) == 0 || s.Auth[0] == auth):
 			r.add(f.pos, "the backend %s has no %s", shown(f.key), s.Key)
 		}
 	}
-	return b, true
 }
 
 func isBackendName(s string) bool {
@@ -59,7 +77,7 @@ func isBackendName(s string) bool {
 func allSettings() []string {
 	var keys []string
 	for _, t := range types {
-		keys = append(append(keys, t.keys()...), t.later...)
+		keys = append(keys, t.keys()...)
 	}
 	return keys
 }
@@ -73,16 +91,9 @@ func (r *reader) backendType(t *node) (Type, bool) {
 		return typ, true
 	}
 	hint := "the types are " + strings.Join(typeNames(), ", ")
-	if slices.Contains(laterTypes, v.text) {
-		r.hint(v.pos, hint, "backend type %q is not in this version", v.text)
-		return Type{}, false
-	}
-	r.hint(v.pos, hint, "unknown backend type%s", didYouMean(v.text, append(typeNames(), laterTypes...)))
+	r.hint(v.pos, hint, "unknown backend type%s", didYouMean(v.text, typeNames()))
 	return Type{}, false
 }
-
-// laterAuth are ways to log in that the schema knows and this version does not have.
-var laterAuth = []string{"static", "role", "irsa", "approle", "kubernetes"}
 
 func (r *reader) setting(t *node, s SettingType) (Setting, bool) {
 	f := t.field(s.Key)
@@ -91,7 +102,7 @@ func (r *reader) setting(t *node, s SettingType) (Setting, bool) {
 	}
 	out := Setting{Pos: f.value.pos}
 	switch {
-	case s.Sensitive:
+	case s.Sensitive, s.Type == "string" && f.value.kind == tableKind:
 		out.Secret = r.chained(f)
 		return out, out.Secret != ""
 	case s.Type == "path":
@@ -99,11 +110,18 @@ func (r *reader) setting(t *node, s SettingType) (Setting, bool) {
 	case s.Type == "url":
 		out.Value = r.url(t, s.Key)
 	case s.Type == "enum":
-		if f.value.kind == textKind && slices.Contains(laterAuth, f.value.text) {
-			r.add(f.value.pos, "%s %q is not in this version", s.Key, f.value.text)
-			return out, false
-		}
 		out.Value = r.oneOf(t, s.Key, s.Values...)
+	case s.Type == "number":
+		n := r.positive(t, s.Key)
+		out.Value = n
+		return out, n > 0
+	case s.Type == "list":
+		var list []string
+		for _, v := range r.texts(t, s.Key) {
+			list = append(list, v.text)
+		}
+		out.Value = list
+		return out, len(list) > 0
 	default:
 		v := r.string(t, s.Key)
 		if v != "" && s.Key == "region" && strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {

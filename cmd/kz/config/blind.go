@@ -3,14 +3,19 @@ package config
 import "strings"
 
 // Blind says what keeps the configuration from a blind run: each masked secret without hosts is a Problem whose hint is
-// what to write. With anyHost (--any-host) such secrets may go anywhere and nothing is wrong.
+// what to write; with anyHost (--any-host) such secrets may go anywhere and nothing is wrong. So is one with which the
+// program would have to sign.
 func (c *Config) Blind(anyHost bool) error {
-	if anyHost {
-		return nil
-	}
 	var ps problems
 	for _, s := range c.Secrets {
-		if !s.Masked() || len(s.Hosts) > 0 {
+		if s.Masked() && s.Signs {
+			if s.Ref.Field == exportedAWS[0].field {
+				ps.hint(s.Pos, "write expose"+assign(s.Pos)+`"omit" to leave them out, or "plain" to give the program the real ones, in the entry `+printable(s.Label),
+					"%s and its like sign requests, which a mask cannot", s.Name)
+			}
+			continue
+		}
+		if anyHost || !s.Masked() || len(s.Hosts) > 0 {
 			continue
 		}
 		host := suggestedHost(s.Name)

@@ -41,7 +41,7 @@ type Backend struct {
 
 // Setting is one setting of a backend: a value, or the variable name of the secret that supplies it.
 type Setting struct {
-	Value  any // string, int or bool; nil when Secret is set
+	Value  any // string, int or []string; nil when Secret is set
 	Secret string
 	Pos    Pos
 }
@@ -50,6 +50,18 @@ type Setting struct {
 func (b Backend) Text(key string) string {
 	s, _ := b.Settings[key].Value.(string)
 	return s
+}
+
+// Number is the setting as a number; 0 when it was not given.
+func (b Backend) Number(key string) int {
+	n, _ := b.Settings[key].Value.(int)
+	return n
+}
+
+// List is the setting as a list; nil when it was not given. It must not be changed.
+func (b Backend) List(key string) []string {
+	list, _ := b.Settings[key].Value.([]string)
+	return list
 }
 
 // Secret is one environment variable: where its value lives and where it may go.
@@ -67,7 +79,9 @@ type Secret struct {
 	Mask   string // template with one {mask}; "" for the bare mask
 	Expose string // "masked", "omit" or "plain"
 	// Plain marks a member of `plain_fields`: real in the child, neither masked nor scrubbed nor warned about.
-	Plain  bool
+	Plain bool
+	// Signs marks a part of `export_as`: with it the program signs what it sends, so that a mask is of no use to it.
+	Signs  bool
 	Scrub  bool
 	Ranges bool
 	// TTL is negative when the file gives none; 0 means that the value is never cached.

@@ -29,10 +29,35 @@ resolvers:
     secret_id: prod/tls-cert
 `
 
-const twoStoreBundle = `backends:
+const temporaryBundle = `# Stored secrets and temporary AWS credentials in one run.
+backends:
+  aws-secrets:
+    type: aws_secrets_manager
+    region: us-east-1
+  aws-sts:
+    type: aws_sts
+    region: us-east-1
+resolvers:
+  - name: openai-key
+    mode: direct
+    backend: aws-secrets
+    secret_id: prod/openai
+    field: api_key
+  - name: deploy-creds
+    mode: direct
+    backend: aws-sts
+    role_arn: arn:aws:iam::123456789012:role/deploy
+    duration_seconds: 900
+`
+
+const threeCloudsBundle = `# Three clouds, no mode, path for all but AWS.
+backends:
   aws:
     type: aws_secrets_manager
     region: us-east-1
+  gcp:
+    type: gcp_secret_manager
+    project: my-gcp-project
   vault:
     type: hashicorp_vault
     address: https://vault.internal
@@ -41,10 +66,30 @@ resolvers:
     backend: aws
     secret_id: prod/api-key
     field: key
+  - name: gcp-service-key
+    backend: gcp
+    path: service-account-key
   - name: vault-db-pass
     backend: vault
     path: secret/data/db
     field: password
+`
+
+const vaultBundle = `# Vault alone, with and without the /data/ segment.
+backends:
+  vault:
+    type: hashicorp_vault
+    address: https://vault.internal:8200
+resolvers:
+  - name: stripe-key
+    mode: direct
+    backend: vault
+    path: secret/data/stripe
+    field: api_key
+  - name: anthropic-api-key
+    mode: direct
+    backend: vault
+    path: secret/anthropic
 `
 
 func TestDocumentsThatLoadAsTheyAreWritten(t *testing.T) {
@@ -63,9 +108,19 @@ func TestDocumentsThatLoadAsTheyAreWritten(t *testing.T) {
 			{"DB_CONNECTION", "db-connection", "aws", resolver.Ref{ID: "prod/database", Field: "connection_string"}},
 			{"SIGNING_CERT", "signing-cert", "aws", resolver.Ref{ID: "prod/tls-cert"}},
 		}},
-		{"a YAML bundle of two stores", "bundle.yml", twoStoreBundle,
-			map[string]string{"aws": AWSSecretsManager, "vault": HashicorpVault}, []where{
+		{"a YAML bundle of temporary credentials", "bundle.yaml", temporaryBundle,
+			map[string]string{"aws-secrets": AWSSecretsManager, "aws-sts": AWSSTS}, []where{
+				{"OPENAI_KEY", "openai-key", "aws-secrets", resolver.Ref{ID: "prod/openai", Field: "api_key"}},
+				{"DEPLOY_CREDS", "deploy-creds", "aws-sts", resolver.Ref{RoleARN: "arn:aws:iam::123456789012:role/deploy", DurationSeconds: 900}},
+			}},
+		{"a YAML bundle of Vault alone", "bundle.yaml", vaultBundle, map[string]string{"vault": HashicorpVault}, []where{
+			{"STRIPE_KEY", "stripe-key", "vault", resolver.Ref{ID: "secret/data/stripe", Field: "api_key"}},
+			{"ANTHROPIC_API_KEY", "anthropic-api-key", "vault", resolver.Ref{ID: "secret/anthropic"}},
+		}},
+		{"a YAML bundle of three clouds", "bundle.yml", threeCloudsBundle,
+			map[string]string{"aws": AWSSecretsManager, "gcp": GCPSecretManager, "vault": HashicorpVault}, []where{
 				{"AWS_API_KEY", "aws-api-key", "aws", resolver.Ref{ID: "prod/api-key", Field: "key"}},
+				{"GCP_SERVICE_KEY", "gcp-service-key", "gcp", resolver.Ref{ID: "service-account-key"}},
 				{"VAULT_DB_PASS", "vault-db-pass", "vault", resolver.Ref{ID: "secret/data/db", Field: "password"}},
 			}},
 		{"one line of TOML", "kz.toml", `API_KEY = { provider = "aws", ref = "sm://prod/api" }`,

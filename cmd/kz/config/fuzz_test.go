@@ -12,7 +12,7 @@ import (
 )
 
 func seed(f *testing.F, extra ...string) {
-	for _, s := range append(extra, everythingTOML, everythingYAML, sectioned, awsBundle, twoStoreBundle, oneSecret,
+	for _, s := range append(extra, everythingTOML, everythingYAML, sectioned, awsBundle, threeCloudsBundle, oneSecret,
 		"a: &a [x]\nb: [*a, *a]\n", "<<: {a: b}\n", "a.b.c = 1\n[a.b]\nd = 2\n[[x]]\n[[x]]\ny.z = {w.v = 1}\n") {
 		f.Add([]byte(s))
 	}

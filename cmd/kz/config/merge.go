@@ -80,7 +80,7 @@ func overlaySecret(base, over, backends *node) *node {
 // storeType is the type of the backend that a secret names; "" when it names none.
 func storeType(secret, backends *node) string {
 	if p := secret.get("provider"); p != nil {
-		known, _, _ := providerByName(p.text)
+		known, _ := providerByName(p.text)
 		return known.kind
 	}
 	b := secret.get("backend")

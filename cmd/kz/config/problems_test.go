@@ -117,9 +117,9 @@ type = "env_file"
 type = "env"
 [backends]
 g = "aws_secrets_manager"`, `
-.keyzero.toml:1:11: the backend "a" has no type → write type = one of aws_secrets_manager, hashicorp_vault, env_file, env
-.keyzero.toml:4:8: backend type "aws_sts" is not in this version → the types are aws_secrets_manager, hashicorp_vault, env_file, env
-.keyzero.toml:7:8: unknown backend type; did you mean "hashicorp_vault"? → the types are aws_secrets_manager, hashicorp_vault, env_file, env
+.keyzero.toml:1:11: the backend "a" has no type → write type = one of aws_secrets_manager, aws_ssm, aws_sts, hashicorp_vault, gcp_secret_manager, azure_key_vault, onepassword, keychain, local, age, exec, env_file, env
+.keyzero.toml:5:1: unknown key "anything" in a backend of type aws_sts
+.keyzero.toml:7:8: unknown backend type; did you mean "hashicorp_vault"? → the types are aws_secrets_manager, aws_ssm, aws_sts, hashicorp_vault, gcp_secret_manager, azure_key_vault, onepassword, keychain, local, age, exec, env_file, env
 .keyzero.toml:8:11: the backend "d" has no path
 .keyzero.toml:10:11: the name of a backend is made of letters, digits, -, _ and .
 .keyzero.toml:13:5: the backend "g" takes a table, not text`},
@@ -145,17 +145,49 @@ token = {}
 secret_id = "x"`, `
 .keyzero.toml:3:10: "region" is not the name of a region → as in "us-east-1"
 .keyzero.toml:4:12: "endpoint" is not an http or https URL → as in "https://vault.example.com:8200"
-.keyzero.toml:5:8: auth "role" is not in this version
-.keyzero.toml:6:1: unknown key "role_arn" in a backend of type aws_secrets_manager → it belongs to a way to log in that is not in this version
 .keyzero.toml:7:1: unknown key "adress" in a backend of type aws_secrets_manager
 .keyzero.toml:10:11: "address" holds a user or a password, which never stand in the file
 .keyzero.toml:11:9: "token" never stands in the file: it is named as another secret → token = { secret = "NAME" }, where NAME is another secret
-.keyzero.toml:12:8: "auth" may only be "token"
+.keyzero.toml:12:8: "auth" is one of token, approle, kubernetes
 .keyzero.toml:15:11: "address" has a query or a fragment, which it may not have
 .keyzero.toml:16:9: "token" names a secret that is not configured
 .keyzero.toml:16:28: unknown key "x" in "token"
 .keyzero.toml:19:9: "token" names no secret
-.keyzero.toml:20:1: unknown key "secret_id" in a backend of type hashicorp_vault → it belongs to a way to log in that is not in this version`},
+.keyzero.toml:20:1: "secret_id" means nothing with the auth of this backend → it belongs to auth = "approle"
+.keyzero.toml:20:13: "secret_id" never stands in the file: it is named as another secret → secret_id = { secret = "NAME" }, where NAME is another secret`},
+		{"ways to log in that are not complete", `[backends.a]
+type = "aws_secrets_manager"
+auth = "static"
+access_key_id = "AKIAIOSFODNN7EXAMPLE"
+[backends.b]
+type = "aws_ssm"
+auth = "role"
+[backends.c]
+type = "hashicorp_vault"
+auth = "kubernetes"
+role_id = "x"
+[backends.d]
+type = "azure_key_vault"
+client_id = "x"
+[backends.e]
+type = "aws_sts"
+duration_seconds = 0
+[backends.f]
+type = "exec"
+command = "get"
+args = "x"`, `
+.keyzero.toml:1:11: the backend "a" has no secret_access_key
+.keyzero.toml:5:11: the backend "b" has no role_arn
+.keyzero.toml:8:11: the backend "c" has no role
+.keyzero.toml:11:1: "role_id" means nothing with the auth of this backend → it belongs to auth = "approle"
+.keyzero.toml:12:11: the backend "d" has no vault_url
+.keyzero.toml:14:1: "client_id" means nothing with the auth of this backend → it belongs to auth = "client_secret"
+.keyzero.toml:17:20: "duration_seconds" is a whole number from 1 on
+.keyzero.toml:21:8: "args" takes a list, not text → put it in brackets: args = ["…"]`},
+		{"roles of STS", "[backends.s]\ntype = 'aws_sts'\n[secrets]\nA = { path = 'arn:a', role_arn = 'arn:b' }\nB = {}\nC = { role_arn = 'arn:c', export_as = 'aws', field = 'x' }", `
+.keyzero.toml:4:1: the secret names two roles
+.keyzero.toml:5:1: the secret names no role → name it: role_arn = "arn:aws:iam::123456789012:role/deploy"
+.keyzero.toml:6:46: "field" and "export_as" exclude one another`},
 		{"a backend that is not there", aws + "[backends.vault]\ntype = 'hashicorp_vault'\n[secrets]\nA = { backend = 'vult', path = 'x' }\nB = { path = 'x' }", `
 .keyzero.toml:6:17: the secret names a backend that is not configured; did you mean "vault"? → the backends are aws, vault
 .keyzero.toml:7:1: the secret names no backend → the backends are aws, vault`},
@@ -173,10 +205,9 @@ I = { provider = "aws", ref = "sm://x#a", field = "b", secret_id = "y" }
 J = { provider = "aws", ref = "sm://x", backend = "b" }
 [secrets]
 K = { ref = "sm://x" }`, `
-.keyzero.toml:1:18: unknown provider; did you mean "aws"? → the providers are aws, vault, env_file, env
-.keyzero.toml:2:31: "ref" has no scheme that this provider knows → for aws it begins with sm://
-.keyzero.toml:3:31: "ref" with ssm:// is not in this version → for aws it begins with sm://
-.keyzero.toml:4:18: provider "gcp" is not in this version → the providers are aws, vault, env_file, env
+.keyzero.toml:1:18: unknown provider; did you mean "aws"? → the providers are aws, vault, gcp, azure, onepassword, keychain, local, env_file, env
+.keyzero.toml:2:31: "ref" has no scheme that this provider knows → for aws it begins with sm:// or ssm:// or sts://
+.keyzero.toml:4:31: "ref" has no scheme that this provider knows → for gcp it begins with gcp://
 .keyzero.toml:5:7: "provider" needs a "ref" beside it
 .keyzero.toml:6:31: "ref" is not complete → as in "sm://prod/key#field"
 .keyzero.toml:7:31: "ref" is not complete → as in "sm://prod/key#field"
@@ -184,7 +215,7 @@ K = { ref = "sm://x" }`, `
 .keyzero.toml:9:51: "ref" and "field" give two different fields
 .keyzero.toml:9:68: "ref" and "secret_id" give two different references
 .keyzero.toml:10:41: "backend" and "provider" exclude one another
-.keyzero.toml:12:7: "ref" needs a "provider" beside it → the providers are aws, vault, env_file, env`},
+.keyzero.toml:12:7: "ref" needs a "provider" beside it → the providers are aws, vault, gcp, azure, onepassword, keychain, local, env_file, env`},
 		{"names of variables", aws + `[secrets]
 api-key = { secret_id = "x" }
 "a b" = { secret_id = "x", env = "A-B" }
@@ -258,7 +289,7 @@ type = "aws"
 x = 1`, `
 .keyzero.toml:2:1: unknown key "region" in the section "production", which may hold only secrets, backends and egress
 .keyzero.toml:4:1: unknown key "hots" in a secret → did you mean "hosts"?
-.keyzero.toml:6:8: unknown backend type → the types are aws_secrets_manager, hashicorp_vault, env_file, env
+.keyzero.toml:6:8: unknown backend type → the types are aws_secrets_manager, aws_ssm, aws_sts, hashicorp_vault, gcp_secret_manager, azure_key_vault, onepassword, keychain, local, age, exec, env_file, env
 .keyzero.toml:7:2: unknown key "other"`},
 		{"backends in a circle", `[backends.a]
 type = "hashicorp_vault"
@@ -319,7 +350,7 @@ secrets:
     hosts: api.example.com
     scrub: yes
 `, `
-.keyzero.yaml:3:11: unknown backend type; did you mean "aws_secrets_manager"? → the types are aws_secrets_manager, hashicorp_vault, env_file, env
+.keyzero.yaml:3:11: unknown backend type; did you mean "aws_secrets_manager"? → the types are aws_secrets_manager, aws_ssm, aws_sts, hashicorp_vault, gcp_secret_manager, azure_key_vault, onepassword, keychain, local, age, exec, env_file, env
 .keyzero.yaml:6:11: "mode" may only be "direct"
 .keyzero.yaml:7:5: unknown key "host" in a secret → did you mean "hosts"?
 .keyzero.yaml:8:5: an entry of "resolvers" is a table, not text → ` + noValues + `

@@ -41,18 +41,39 @@ func (l *locator) locate(e *entry, s *Secret) (ok bool) {
 		ID: id.text, Field: f,
 		VersionStage: l.string(t, "version_stage"), VersionID: l.string(t, "version_id"),
 		Version: l.positive(t, "version"), Mount: l.string(t, "mount"),
+		RoleARN: l.string(t, "role_arn"), DurationSeconds: l.positive(t, "duration_seconds"), SessionName: l.string(t, "session_name"),
+	}
+	if b.Type == AWSSTS {
+		return l.role(t, e, b, s)
 	}
 	switch {
 	case s.Ref.ID != "" || slices.ContainsFunc(idKeys, t.has):
-	case (b.Type == EnvFile || b.Type == Env) && given:
+	case typ.keyed && given:
 		// The fields of a dotenv file are its keys, those of an environment its variables.
 		s.Ref.ID, s.Ref.Field = f, ""
-	case b.Type == EnvFile || b.Type == Env:
+	case typ.byName:
 		s.Ref.ID = s.Name
 	default:
 		l.hint(e.pos, "name it in the store: secret_id"+assign(e.pos)+`"prod/key"`, "the secret does not say where its value lives")
 	}
 	return s.Ref.ID != ""
+}
+
+// role completes a secret of STS: what it names is a role, its own or the backend's.
+func (l *locator) role(t *node, e *entry, b Backend, s *Secret) bool {
+	if s.Ref.ID != "" && s.Ref.RoleARN != "" && s.Ref.ID != s.Ref.RoleARN {
+		l.add(e.pos, "the secret names two roles")
+		return false
+	}
+	if s.Ref.RoleARN == "" {
+		s.Ref.RoleARN = s.Ref.ID
+	}
+	s.Ref.ID = ""
+	if s.Ref.RoleARN == "" && b.Text("role_arn") == "" {
+		l.hint(e.pos, "name it: role_arn"+assign(e.pos)+`"arn:aws:iam::123456789012:role/deploy"`, "the secret names no role")
+		return false
+	}
+	return true
 }
 
 // named is the backend that a secret names, or the only one there is.
@@ -183,42 +204,46 @@ func (l *locator) shorthand(t *node, e *entry) (backend string, id, field *node,
 	case p == nil || ref == nil:
 		return
 	}
-	known, isKnown, inVersion := providerByName(p.text)
-	if !inVersion {
-		hint := "the providers are " + strings.Join(providerNames(), ", ")
-		if isKnown {
-			l.hint(p.pos, hint, "provider %q is not in this version", known.name)
-		} else {
-			l.hint(p.pos, hint, "unknown provider%s", didYouMean(p.text, providerNames()))
-		}
+	known, isKnown := providerByName(p.text)
+	if !isKnown {
+		l.hint(p.pos, "the providers are "+strings.Join(providerNames(), ", "), "unknown provider%s", didYouMean(p.text, providerNames()))
 		return
 	}
-	scheme, rest, found := strings.Cut(ref.text, "://")
-	typ := known.schemes[scheme]
-	if !found || typ == "" {
+	begins, rest, found := strings.Cut(ref.text, "://")
+	scheme, ok := known.scheme(begins)
+	if !found || !ok {
 		l.hint(ref.pos, "for "+known.name+" it begins with "+known.schemeList(), `"ref" has no scheme that this provider knows`)
-		return
+		return "", nil, nil, false
 	}
-	if _, has := typeByName(typ); !has {
-		l.hint(ref.pos, "for "+known.name+" it begins with "+known.schemeList(), `"ref" with %s:// is not in this version`, scheme)
-		return
-	}
+	typ := scheme.kind
 	name, fragment, hasFragment := strings.Cut(rest, "#")
-	if name == "" || hasFragment && fragment == "" {
-		l.hint(ref.pos, "as in "+known.example(), `"ref" is not complete`)
-		return
+	server, secret, hasServer := strings.Cut(name, "/")
+	if name == "" || hasFragment && fragment == "" || typ == AzureKeyVault && (!hasServer || server == "" || secret == "") {
+		l.hint(ref.pos, `as in "`+scheme.example+`"`, `"ref" is not complete`)
+		return "", nil, nil, false
 	}
 	id = &node{kind: textKind, pos: ref.pos, text: name}
 	if hasFragment {
 		field = &node{kind: textKind, pos: ref.pos, text: fragment}
 	}
 	b := Backend{Name: known.name, Type: typ, Dir: l.dirs[p.pos.File], Settings: map[string]Setting{}, Pos: e.pos}
-	if typ == EnvFile {
+	switch old, taken := l.backends[known.name]; {
+	case typ == AzureKeyVault:
+		// What precedes the name is the vault, and each vault is a backend.
+		if strings.Trim(server, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != "" {
+			l.hint(ref.pos, `as in "`+scheme.example+`"`, `"ref" does not begin with the host of a vault`)
+			return "", nil, nil, false
+		}
+		b.Name, id.text = known.name+":"+server, secret
+		b.Settings["vault_url"] = Setting{Value: "https://" + server, Pos: ref.pos}
+	case typ == EnvFile:
 		// What precedes the key is the file, and each file is a backend.
 		path := l.absolute(name, ref.pos)
 		b.Name, id = known.name+":"+path, nil
 		b.Settings["path"] = Setting{Value: path, Pos: ref.pos}
-	} else if old, taken := l.backends[known.name]; taken && old.Type != typ {
+	case typ != known.kind:
+		b.Name = known.name + ":" + begins
+	case taken && old.Type != typ:
 		b.Name = "provider:" + known.name
 	}
 	if _, there := l.backends[b.Name]; !there {
@@ -229,28 +254,38 @@ func (l *locator) shorthand(t *node, e *entry) (backend string, id, field *node,
 
 func (p provider) schemeList() string {
 	var out []string
-	for _, s := range []string{"sm", "vault", "kv", "file", "env"} {
-		if _, here := typeByName(p.schemes[s]); here {
-			out = append(out, s+"://")
-		}
+	for _, s := range p.schemes {
+		out = append(out, s.name+"://")
 	}
 	return strings.Join(out, " or ")
 }
 
-func (p provider) example() string {
-	switch p.kind {
-	case HashicorpVault:
-		return `"vault://secret/app#api_key"`
-	case EnvFile:
-		return `"file://secrets.env#API_KEY"`
-	case Env:
-		return `"env://API_KEY"`
+// exportedAWS are the variables that `export_as = "aws"` makes of temporary credentials.
+var exportedAWS = []struct{ variable, field string }{
+	{"AWS_ACCESS_KEY_ID", "access_key_id"}, {"AWS_SECRET_ACCESS_KEY", "secret_access_key"}, {"AWS_SESSION_TOKEN", "session_token"},
+}
+
+// exported makes the variables of an entry with `export_as`.
+func (l *locator) exported(t *node, s Secret) []Secret {
+	for _, key := range []string{"field", "jsonKey", "fields", "plain_fields", "env"} {
+		if f := t.field(key); f != nil {
+			l.add(f.pos, `%s and "export_as" exclude one another`, shown(key))
+		}
 	}
-	return `"sm://prod/key#field"`
+	var out []Secret
+	for _, x := range exportedAWS {
+		c := s
+		c.Name, c.Ref.Field, c.Signs = x.variable, x.field, true
+		out = append(out, c)
+	}
+	return out
 }
 
 // expand makes the variables of an entry with `fields` or `plain_fields`: the entry's variable, "_" and the field's name.
 func (l *locator) expand(t *node, s Secret) []Secret {
+	if t.has("export_as") {
+		return l.exported(t, s)
+	}
 	if !t.has("fields") && !t.has("plain_fields") {
 		return []Secret{s}
 	}

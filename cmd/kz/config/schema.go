@@ -10,70 +10,56 @@ type Type struct {
 	Settings []SettingType `json:"settings"`
 
 	references []string // keys of a secret that say where its value is, beside those of every type
-	later      []string // settings of an `auth` which this version does not have
+	keyed      bool     // its secrets are keys: `field` may name one, as `name` does
+	byName     bool     // a secret that names nothing is kept there under the name of its variable
 }
 
 // SettingType is one setting of a backend.
 type SettingType struct {
 	Key   string `json:"key"`
 	Label string `json:"label"`
-	// Type is "string", "url", "path" or "enum".
-	Type     string `json:"type"`
-	Required bool   `json:"required"`
-	// Sensitive settings name another secret, { secret = "NAME" }, and never hold a value.
+	// Type is "string", "url", "path", "enum", "number" or "list".
+	Type string `json:"type"`
+	// Required settings must be given; one that belongs to several values of `auth` only with the first of them.
+	Required bool `json:"required"`
+	// Sensitive settings name another secret, { secret = "NAME" }, and never hold a value. A setting of type "string"
+	// that is not sensitive may do so too.
 	Sensitive bool     `json:"sensitive"`
 	Values    []string `json:"values,omitempty"`
-	Help      string   `json:"help"`
+	// Auth lists the values of `auth` that the setting belongs to; the first of them holds when `auth` is left out.
+	// Empty: every one.
+	Auth []string `json:"auth,omitempty"`
+	Help string   `json:"help"`
 }
 
-// The types of this version.
+// The types there are.
 const (
 	AWSSecretsManager = "aws_secrets_manager"
+	AWSSSM            = "aws_ssm"
+	AWSSTS            = "aws_sts"
 	HashicorpVault    = "hashicorp_vault"
+	GCPSecretManager  = "gcp_secret_manager"
+	AzureKeyVault     = "azure_key_vault"
+	OnePassword       = "onepassword"
+	Keychain          = "keychain"
+	Local             = "local"
+	Age               = "age"
+	Exec              = "exec"
 	EnvFile           = "env_file"
 	Env               = "env"
 )
 
-// Types lists the backend types of this version with their settings. The caller may keep and change it.
+// Types lists the backend types with their settings. The caller may keep and change it.
 func Types() []Type {
-	kinds := []SettingType{
+	return slices.Concat(awsTypes(), []Type{vaultType()}, cloudTypes(), localTypes())
+}
+
+// kinds are the settings that name a secret which gives its kind.
+func kinds() []SettingType {
+	return []SettingType{
 		{Key: "org_id", Label: "Organisation", Type: "string", Help: "what {orgId} in the name template stands for"},
 		{Key: "secret_name_template", Label: "Name template", Type: "string",
 			Help: "how a secret with kind is named; " + defaultTemplate + " unless given"},
-	}
-	return []Type{
-		{
-			Name: AWSSecretsManager, Label: "AWS Secrets Manager",
-			Help: "secrets by name or ARN, read with the SDK's own credential chain",
-			Settings: append([]SettingType{
-				{Key: "region", Label: "Region", Type: "string", Help: "the SDK's own resolution when left out, then the region of a secret's ARN"},
-				{Key: "endpoint", Label: "Endpoint", Type: "url", Help: "a private endpoint in place of the region's"},
-				{Key: "auth", Label: "Authentication", Type: "enum", Values: []string{"default"}, Help: "the SDK chain: environment, shared files, SSO, instance, ECS, EKS"},
-			}, kinds...),
-			references: []string{"kind", "version_stage", "version_id"},
-			later:      []string{"access_key_id", "secret_access_key", "role_arn", "session_name", "external_id"},
-		},
-		{
-			Name: HashicorpVault, Label: "HashiCorp Vault",
-			Help: "KV v2 and v1 by path, and dynamic engines with their leases",
-			Settings: append([]SettingType{
-				{Key: "address", Label: "Address", Type: "url", Help: "VAULT_ADDR of the user's own environment when left out"},
-				{Key: "namespace", Label: "Namespace", Type: "string", Help: "an Enterprise or HCP namespace"},
-				{Key: "mount", Label: "Mount", Type: "string", Help: "the mount of paths that do not name theirs"},
-				{Key: "ca_cert", Label: "CA certificate", Type: "path", Help: "a PEM file with the roots that the server is checked against"},
-				{Key: "token", Label: "Token", Type: "string", Sensitive: true, Help: "VAULT_TOKEN, then ~/.vault-token, when left out"},
-				{Key: "auth", Label: "Authentication", Type: "enum", Values: []string{"token"}, Help: "how to log in"},
-			}, kinds...),
-			references: []string{"kind", "version", "mount"},
-			later:      []string{"role_id", "secret_id", "wrapped_secret_id", "auth_mount", "role", "jwt_path"},
-		},
-		{
-			Name: EnvFile, Label: "Dotenv file", Help: "keys of a dotenv file",
-			Settings: []SettingType{
-				{Key: "path", Label: "Path", Type: "path", Required: true, Help: "relative to the file that says it"},
-			},
-		},
-		{Name: Env, Label: "Environment", Help: "variables of kz's own environment, removed from the child", Settings: []SettingType{}},
 	}
 }
 
@@ -104,46 +90,62 @@ func (t Type) keys() []string {
 	return keys
 }
 
-// laterTypes are types that the schema knows and this version does not have.
-var laterTypes = []string{"age", "aws_ssm", "aws_sts", "azure_key_vault", "exec", "gcp_secret_manager", "keychain", "local", "onepassword"}
+// auth is the way to log in that holds when none is given; "" for a type that has no choice.
+func (t Type) auth() string {
+	for _, s := range t.Settings {
+		if s.Key == "auth" {
+			return s.Values[0]
+		}
+	}
+	return ""
+}
 
 // provider is what the `provider` of a shorthand stands for.
 type provider struct {
 	name    string
-	kind    string            // the type of its backend
-	schemes map[string]string // scheme of `ref` -> type, of this version or later
+	kind    string   // the type of its backend
+	schemes []scheme // of `ref`
 }
+
+// scheme is the beginning of a `ref`, and the type that it means.
+type scheme struct{ name, kind, example string }
 
 var providers = []provider{
-	{"aws", AWSSecretsManager, map[string]string{"sm": AWSSecretsManager, "ssm": "aws_ssm", "sts": "aws_sts"}},
-	{"vault", HashicorpVault, map[string]string{"vault": HashicorpVault, "kv": HashicorpVault}},
-	{"env_file", EnvFile, map[string]string{"file": EnvFile}},
-	{"env", Env, map[string]string{"env": Env}},
-	{"gcp", "gcp_secret_manager", nil},
-	{"azure", "azure_key_vault", nil},
-	{"onepassword", "onepassword", nil},
-	{"keychain", "keychain", nil},
+	{"aws", AWSSecretsManager, []scheme{{"sm", AWSSecretsManager, "sm://prod/key#field"}, {"ssm", AWSSSM, "ssm:///prod/key"},
+		{"sts", AWSSTS, "sts://arn:aws:iam::123456789012:role/deploy"}}},
+	{"vault", HashicorpVault, []scheme{{"vault", HashicorpVault, "vault://secret/app#api_key"}, {"kv", HashicorpVault, "kv://secret/app#api_key"}}},
+	{"gcp", GCPSecretManager, []scheme{{"gcp", GCPSecretManager, "gcp://projects/my-project/secrets/key"}}},
+	{"azure", AzureKeyVault, []scheme{{"azure", AzureKeyVault, "azure://my-vault.vault.azure.net/key"}}},
+	{"onepassword", OnePassword, []scheme{{"op", OnePassword, "op://vault/item/field"}}},
+	{"keychain", Keychain, []scheme{{"keychain", Keychain, "keychain://API_KEY"}}},
+	{"local", Local, []scheme{{"local", Local, "local://API_KEY"}}},
+	{"env_file", EnvFile, []scheme{{"file", EnvFile, "file://secrets.env#API_KEY"}}},
+	{"env", Env, []scheme{{"env", Env, "env://API_KEY"}}},
 }
 
-// providerByName gives the provider if it is known; inVersion is false for those of a later version.
-func providerByName(name string) (p provider, known, inVersion bool) {
-	for _, p := range providers {
-		if p.name == name {
-			return p, true, p.schemes != nil
-		}
+func providerByName(name string) (provider, bool) {
+	i := slices.IndexFunc(providers, func(p provider) bool { return p.name == name })
+	if i < 0 {
+		return provider{}, false
 	}
-	return provider{}, false, false
+	return providers[i], true
 }
 
-// providerNames lists the providers of this version.
 func providerNames() []string {
 	var names []string
 	for _, p := range providers {
-		if p.schemes != nil {
-			names = append(names, p.name)
-		}
+		names = append(names, p.name)
 	}
 	return names
+}
+
+// scheme finds what a `ref` begins with.
+func (p provider) scheme(name string) (scheme, bool) {
+	i := slices.IndexFunc(p.schemes, func(s scheme) bool { return s.name == name })
+	if i < 0 {
+		return scheme{}, false
+	}
+	return p.schemes[i], true
 }
 
 // defaultTemplate names a secret that gives kind, where its backend gives no template.

@@ -322,7 +322,7 @@ backend = "e"
 
 func TestTheSchemaListsEveryTypeWithItsSettings(t *testing.T) {
 	t.Parallel()
-	kinds := map[string]bool{"string": true, "url": true, "path": true, "enum": true}
+	kinds := map[string]bool{"string": true, "url": true, "path": true, "enum": true, "number": true, "list": true}
 	for _, typ := range Types() {
 		if typ.Label == "" || typ.Help == "" || typ.Settings == nil {
 			t.Errorf("%s is not described", typ.Name)

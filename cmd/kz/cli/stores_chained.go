@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"kz/resolver"
+)
+
+// chainedStore is a store whose credentials are secrets of others. It follows them when they change.
+type chainedStore struct {
+	names map[string]string // setting -> the secret that supplies it
+	get   getSecret
+	make  func(chained map[string]resolver.Secret) (resolver.Resolver, error)
+
+	mu      sync.Mutex
+	chained map[string]resolver.Secret
+	store   resolver.Resolver
+	old     []resolver.Resolver // stores with credentials of before, which may hold leases
+}
+
+// Resolve implements resolver.Resolver.
+func (c *chainedStore) Resolve(ctx context.Context, ref resolver.Ref) (resolver.Result, error) {
+	store, err := c.open(ctx)
+	if err != nil {
+		return resolver.Result{}, err
+	}
+	return store.Resolve(ctx, ref)
+}
+
+// ResolveBatch implements resolver.BatchResolver: where the store has no batch call, its secrets are fetched side by side.
+func (c *chainedStore) ResolveBatch(ctx context.Context, refs []resolver.Ref) []resolver.Outcome {
+	store, err := c.open(ctx)
+	if err != nil {
+		out := make([]resolver.Outcome, len(refs))
+		for i := range out {
+			out[i].Err = err
+		}
+		return out
+	}
+	if batch, ok := store.(resolver.BatchResolver); ok {
+		return batch.ResolveBatch(ctx, refs)
+	}
+	return resolver.Wave(ctx, refs, resolver.DefaultLimit, func(ctx context.Context, place resolver.Ref) (resolver.Result, error) {
+		return store.Resolve(ctx, place)
+	}, resolver.Field)
+}
+
+// Check implements resolver.Checker.
+func (c *chainedStore) Check(ctx context.Context) error {
+	store, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if checker, ok := store.(resolver.Checker); ok {
+		return checker.Check(ctx)
+	}
+	return nil
+}
+
+// errNotWritable is of a store that kz only reads.
+var errNotWritable = errors.New("this type of backend is only read")
+
+// Put implements resolver.Putter; the error is errNotWritable when the store is none.
+func (c *chainedStore) Put(ctx context.Context, ref resolver.Ref, value resolver.Secret) error {
+	store, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if putter, ok := store.(resolver.Putter); ok {
+		return putter.Put(ctx, ref, value)
+	}
+	return errNotWritable
+}
+
+// Close implements resolver.Closer.
+func (c *chainedStore) Close(ctx context.Context) error {
+	c.mu.Lock()
+	stores := c.old
+	if c.store != nil {
+		stores = append(stores, c.store)
+	}
+	c.store, c.old = nil, nil
+	c.mu.Unlock()
+	var errs []error
+	for _, s := range stores {
+		if closer, ok := s.(resolver.Closer); ok {
+			errs = append(errs, closer.Close(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// open makes the store with the credentials as they are now, or returns the one that has them.
+func (c *chainedStore) open(ctx context.Context) (resolver.Resolver, error) {
+	chained := make(map[string]resolver.Secret, len(c.names))
+	for _, key := range slices.Sorted(maps.Keys(c.names)) {
+		value, err := c.get(ctx, c.names[key])
+		if err != nil {
+			return nil, err
+		}
+		chained[key] = value
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.store != nil && maps.EqualFunc(c.chained, chained, resolver.Secret.Equal) {
+		return c.store, nil
+	}
+	store, err := c.make(chained)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := c.store.(resolver.Closer); ok {
+		c.old = append(c.old, c.store)
+	}
+	c.store, c.chained = store, chained
+	return store, nil
+}
