@@ -34,19 +34,18 @@ var encoders = map[string]func(v string) string{
 	"JSON in full, upper case":  func(v string) string { return inFull(v, `\u%04X`) },
 	"JSON of JSON":              func(v string) string { return jsonMinimal(jsonMinimal(v)) },
 	"JSON by PHP":               jsonPHP,
-	"JSON by .NET": func(v string) string {
-		return strings.NewReplacer("<", `\u003C`, ">", `\u003E`, "&", `\u0026`, "'", `\u0027`, `\"`, `\u0022`, "+", `\u002B`, "`", `\u0060`).Replace(jsonASCII(v, "%04X"))
-	},
-	"base64":                 func(v string) string { return base64.StdEncoding.EncodeToString([]byte(v)) },
-	"base64 unpadded":        func(v string) string { return base64.RawStdEncoding.EncodeToString([]byte(v)) },
-	"base64url":              func(v string) string { return base64.URLEncoding.EncodeToString([]byte(v)) },
-	"base64url unpadded":     func(v string) string { return base64.RawURLEncoding.EncodeToString([]byte(v)) },
-	"hex":                    func(v string) string { return hex.EncodeToString([]byte(v)) },
-	"hex in upper case":      func(v string) string { return strings.ToUpper(hex.EncodeToString([]byte(v))) },
-	"percent by QueryEscape": url.QueryEscape,
-	"percent by PathEscape":  url.PathEscape,
-	"percent, lower case":    func(v string) string { return lowerPercent(url.PathEscape(v)) },
-	"percent, RFC 3986":      func(v string) string { return strings.ReplaceAll(url.QueryEscape(v), "+", "%20") },
+	"JSON by .NET":              func(v string) string { return strings.ReplaceAll(jsonNET(v), "\x7f", `\u007F`) },
+	"JSON by .NET but for DEL":  jsonNET,
+	"base64":                    func(v string) string { return base64.StdEncoding.EncodeToString([]byte(v)) },
+	"base64 unpadded":           func(v string) string { return base64.RawStdEncoding.EncodeToString([]byte(v)) },
+	"base64url":                 func(v string) string { return base64.URLEncoding.EncodeToString([]byte(v)) },
+	"base64url unpadded":        func(v string) string { return base64.RawURLEncoding.EncodeToString([]byte(v)) },
+	"hex":                       func(v string) string { return hex.EncodeToString([]byte(v)) },
+	"hex in upper case":         func(v string) string { return strings.ToUpper(hex.EncodeToString([]byte(v))) },
+	"percent by QueryEscape":    url.QueryEscape,
+	"percent by PathEscape":     url.PathEscape,
+	"percent, lower case":       func(v string) string { return lowerPercent(url.PathEscape(v)) },
+	"percent, RFC 3986":         func(v string) string { return strings.ReplaceAll(url.QueryEscape(v), "+", "%20") },
 	"encodeURIComponent": func(v string) string {
 		return strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(url.QueryEscape(v))
 	},
@@ -294,6 +293,10 @@ func inFull(v, format string) string {
 		fmt.Fprintf(&b, format, u)
 	}
 	return b.String()
+}
+
+func jsonNET(v string) string {
+	return strings.NewReplacer("<", `\u003C`, ">", `\u003E`, "&", `\u0026`, "'", `\u0027`, `\"`, `\u0022`, "+", `\u002B`, "`", `\u0060`).Replace(jsonASCII(v, "%04X"))
 }
 
 func jsonASCII(v, format string) string {

@@ -27,6 +27,7 @@ var jsonExtras = []string{
 	"<>&'\"",                             // PHP, where asked for all
 	"<>&='\u2028\u2029",                  // Gson
 	"<>&'\"+`\x7f",                       // .NET
+	"<>&'\"+`",                           // the same where DEL is left alone
 	"<>&=-;'\"\\`\b\f\n\r\t\u2028\u2029", // Django's escapejs
 }
 
