@@ -27,6 +27,7 @@ type entry struct {
 // set before done is closed.
 type flight struct {
 	done    chan struct{}
+	anew    bool // see Anew; set before the call is made
 	secret  Secret
 	changed bool
 	err     error
@@ -56,6 +57,9 @@ func (c *Cache) look(e *entry) (got kept, f *flight, first bool) {
 		return kept{err: e.failure}, nil, false
 	}
 	f, first = e.join()
+	if first {
+		f.anew = e.src.TTL == 0
+	}
 	return kept{}, f, first
 }
 
@@ -73,6 +77,7 @@ func (c *Cache) force(e *entry) *flight {
 	}
 	f, first := e.join()
 	if first {
+		f.anew = true
 		go c.fly(e, f)
 	}
 	e.forced, e.forcedAt = f, now
@@ -101,6 +106,9 @@ func (c *Cache) fly(e *entry, f *flight) {
 	began := c.opt.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), c.opt.Timeout)
 	defer cancel()
+	if f.anew {
+		ctx = Anew(ctx)
+	}
 	landed := make(chan Outcome, 1)
 	go func() {
 		r, err := e.src.Resolver.Resolve(ctx, e.src.Ref)

@@ -67,5 +67,8 @@ func (c *Cache) expire(e *entry) (f *flight, first bool) {
 		e.refreshAt = now
 		e.staleUntil = now.Add(e.src.MaxStale)
 	}
-	return e.join()
+	if f, first = e.join(); first {
+		f.anew = true
+	}
+	return f, first
 }

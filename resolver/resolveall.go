@@ -76,6 +76,12 @@ func (c *Cache) flyTogether(store BatchResolver, group []*entry, flights map[*en
 	rounds := 1 + (len(group)+DefaultLimit-1)/DefaultLimit
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rounds)*c.opt.Timeout)
 	defer cancel()
+	for _, e := range group {
+		if flights[e].anew {
+			ctx = Anew(ctx)
+			break
+		}
+	}
 	landed := make(chan []Outcome, 1)
 	go func() { landed <- store.ResolveBatch(ctx, refs) }()
 	var outs []Outcome

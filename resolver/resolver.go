@@ -59,7 +59,9 @@ type Result struct {
 
 // Resolver fetches values from one store.
 //
-// Resolve returns the value as it is now at the store, never a kept one. Its
+// Resolve returns the value as it is now at the store, never a kept one; what
+// the store leases may stay the same while its lease lasts, unless the call is
+// one of [Anew]. Its
 // error is an *Error, or wraps one; it names neither the secret nor the
 // backend, which the Cache adds. It gives up after the store's time limit
 // (DefaultTimeout unless the store was made with another) with TimedOut, and at
