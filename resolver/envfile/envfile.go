@@ -106,26 +106,9 @@ func (s *Store) Warnings() []string {
 		s.opt.Path, info.Mode().Perm(), shellQuote(s.opt.Path))}
 }
 
-// read reads and parses the file. It does so beside the caller, who may give up
-// on a pipe that nobody writes to.
+// read reads and parses the file, beside the caller, who may give up on a pipe that nobody writes to.
 func (s *Store) read(ctx context.Context) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
-	defer cancel()
-	type result struct {
-		values map[string]string
-		err    error
-	}
-	done := make(chan result, 1)
-	go func() {
-		values, err := s.readFile()
-		done <- result{values, err}
-	}()
-	select {
-	case r := <-done:
-		return r.values, r.err
-	case <-ctx.Done():
-		return nil, resolver.Transport(ctx.Err())
-	}
+	return resolver.Beside(ctx, s.opt.Timeout, s.readFile)
 }
 
 func (s *Store) readFile() (map[string]string, error) {
