@@ -20,6 +20,8 @@ type Options struct {
 	Env string
 	// Getenv looks up variables; nil is os.Getenv.
 	Getenv func(string) string
+	// Draft, if not nil, is read in place of the file at its path, which need not be there yet.
+	Draft *Draft
 }
 
 // loaded is one file in layers.
@@ -40,13 +42,20 @@ func Load(o Options) (*Config, error) {
 		return nil, fmt.Errorf("looking for a configuration: %w", err)
 	}
 	files, err := find(o, dir)
+	if err == nil {
+		files, err = drafted(files, o.Draft, dir)
+	}
 	if err != nil {
 		return nil, err
 	}
 	inputs := make([]input, len(files))
 	for i, f := range files {
 		inputs[i].found = f
-		inputs[i].data, inputs[i].source, inputs[i].problem = f.read()
+		if o.Draft != nil && f.path == o.Draft.Path {
+			inputs[i].data, inputs[i].source, inputs[i].problem = f.draft(o.Draft)
+		} else {
+			inputs[i].data, inputs[i].source, inputs[i].problem = f.read()
+		}
 	}
 	return build(o, inputs)
 }
