@@ -40,7 +40,10 @@ var rooms = map[string]room{
 	"resolver":         {modules: []string{"golang.org/x/sync"}},
 	"resolver/env":     {kz: []string{"kz/resolver"}},
 	"resolver/envfile": {kz: []string{"kz/resolver"}},
-	"resolver/awssm":   {kz: []string{"kz/resolver"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "golang.org/x/sync"}},
+	"resolver/awsauth": {kz: []string{"kz/resolver"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"resolver/awssm":   {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "golang.org/x/sync"}},
+	"resolver/awsssm":  {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "golang.org/x/sync"}},
+	"resolver/awssts":  {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2"}},
 	"resolver/vault":   {kz: []string{"kz/resolver"}, modules: []string{"github.com/hashicorp/vault/api", "golang.org/x/sync"}},
 
 	"resolver/resolvertest":         {kz: []string{"kz/resolver"}},

@@ -4,63 +4,49 @@
 // version, AWSCURRENT being the default. The value is the SecretString, or the
 // SecretBinary in base64; Field picks a member of a JSON value.
 //
-// Credentials come from the SDK's default chain: environment, shared files,
-// SSO, a process, web identity, container and instance. So do the region, when
-// none is set, the endpoint (AWS_ENDPOINT_URL), the CA bundle (AWS_CA_BUNDLE)
-// and the proxy (HTTPS_PROXY). When the chain knows no region, an ARN's is used.
+// Package awsauth logs in. Where it finds no region, an ARN's is used.
 package awssm
 
 import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"net/url"
-	"sync"
+	"fmt"
+	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"kz/resolver"
+	"kz/resolver/awsauth"
 )
 
-// Options sets up a Store.
-type Options struct {
-	Region   string        // "": the SDK's own, else that of a secret's ARN
-	Endpoint string        // "": the region's, or AWS_ENDPOINT_URL; else the URL of a private endpoint
-	Timeout  time.Duration // of one call with its retries; 0 is resolver.DefaultTimeout
-	// Load makes the SDK's configuration. Nil: config.LoadDefaultConfig. Other ways
-	// to authenticate are load options added before it.
-	Load func(ctx context.Context, opts ...func(*config.LoadOptions) error) (aws.Config, error)
-}
+// service is its name in an ARN.
+const service = "secretsmanager"
 
 // Store is Secrets Manager in one account. It is safe for concurrent use.
 type Store struct {
-	opt Options
-
-	mu      sync.Mutex
-	clients map[string]*client // by region; "" is the configured one
+	login   *awsauth.Login
+	clients *awsauth.Clients[*secretsmanager.Client]
 
 	noBatch atomic.Bool // BatchGetSecretValue was denied
 }
 
 // New makes a Store. It does no I/O and loads no SDK configuration.
-func New(o Options) (*Store, error) {
-	if o.Endpoint != "" {
-		u, err := url.Parse(o.Endpoint)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-			return nil, errors.New("awssm: endpoint is not an http or https URL without user")
-		}
+func New(o awsauth.Options) (*Store, error) {
+	o.Service = "Secrets Manager"
+	login, err := awsauth.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("awssm: %w", err)
 	}
-	if o.Timeout <= 0 {
-		o.Timeout = resolver.DefaultTimeout
-	}
-	if o.Load == nil {
-		o.Load = config.LoadDefaultConfig
-	}
-	return &Store{opt: o, clients: map[string]*client{}}, nil
+	return &Store{login: login, clients: awsauth.NewClients(login, func(cfg aws.Config, endpoint *string) *secretsmanager.Client {
+		return secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
+			if endpoint != nil {
+				o.BaseEndpoint = endpoint
+			}
+		})
+	})}, nil
 }
 
 // Resolve fetches one value.
@@ -77,9 +63,9 @@ func (s *Store) fetch(ctx context.Context, ref resolver.Ref) (resolver.Result, e
 	if err := validate(ref); err != nil {
 		return resolver.Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.login.Timeout())
 	defer cancel()
-	c, err := s.client(ctx, ref.ID)
+	api, region, err := s.clients.In(ctx, arnRegion(ref.ID))
 	if err != nil {
 		return resolver.Result{}, err
 	}
@@ -90,9 +76,9 @@ func (s *Store) fetch(ctx context.Context, ref resolver.Ref) (resolver.Result, e
 	if ref.VersionID != "" {
 		in.VersionId = &ref.VersionID
 	}
-	out, err := c.api.GetSecretValue(ctx, in)
+	out, err := api.GetSecretValue(ctx, in)
 	if err != nil {
-		return resolver.Result{}, c.explain(ctx, err, ref)
+		return resolver.Result{}, s.explain(ctx, err, ref, region, reading)
 	}
 	return value(out.SecretString, out.SecretBinary)
 }
@@ -121,15 +107,28 @@ func value(text *string, binary []byte) (resolver.Result, error) {
 // Check asks for the name of one secret. That the account may not list secrets
 // is no failure: the answer shows that the store knows the credentials.
 func (s *Store) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.login.Timeout())
 	defer cancel()
-	c, err := s.client(ctx, "")
+	api, region, err := s.clients.In(ctx, "")
 	if err != nil {
 		return err
 	}
 	one := int32(1)
-	if _, err = c.api.ListSecrets(ctx, &secretsmanager.ListSecretsInput{MaxResults: &one}); err == nil || errorCode(err) == accessDenied {
+	if _, err = api.ListSecrets(ctx, &secretsmanager.ListSecretsInput{MaxResults: &one}); err == nil {
 		return nil
 	}
-	return c.explain(ctx, err, resolver.Ref{})
+	if e := s.explain(ctx, err, resolver.Ref{}, region, reading); !awsauth.Denied(e) {
+		return e
+	}
+	return nil
+}
+
+func arnRegion(id string) string { return awsauth.Region(id, service) }
+
+func isARN(id string) bool { return strings.HasPrefix(id, "arn:") }
+
+// isDeleted reports whether a secret is there, but marked for deletion.
+func isDeleted(err error) bool {
+	var e *resolver.Error
+	return errors.As(err, &e) && e.Code == "InvalidRequestException"
 }

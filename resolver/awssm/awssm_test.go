@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"kz/resolver"
+	"kz/resolver/awsauth"
 	"kz/resolver/awssm"
 	"kz/resolver/resolvertest"
 	"kz/resolver/resolvertest/awsfake"
@@ -34,7 +35,7 @@ func load(ctx context.Context, opts ...func(*config.LoadOptions) error) (aws.Con
 // keys are what no error may show.
 var keys = []string{awsfake.DefaultKey.SecretAccessKey, awsfake.DefaultKey.AccessKeyID, "AWS4-HMAC", "Signature="}
 
-func open(t *testing.T, o awssm.Options) *awssm.Store {
+func open(t *testing.T, o awsauth.Options) *awssm.Store {
 	t.Helper()
 	if o.Load == nil {
 		o.Load = load
@@ -57,7 +58,7 @@ func serve(t *testing.T, h http.Handler) (url string) {
 func start(t *testing.T) (*awsfake.Server, *awssm.Store) {
 	t.Helper()
 	fake := awsfake.New(awsfake.Options{})
-	return fake, open(t, awssm.Options{Region: "us-east-1", Endpoint: serve(t, fake)})
+	return fake, open(t, awsauth.Options{Region: "us-east-1", Endpoint: serve(t, fake)})
 }
 
 // nobody is an address that refuses connections.
@@ -89,10 +90,10 @@ func TestConformance(t *testing.T) {
 				fake.Fail(awsfake.Failure{SecretID: id, Code: "AccessDeniedException", Message: resolvertest.Canary, Echo: true})
 			},
 			Down: func(t *testing.T) resolver.Resolver {
-				return open(t, awssm.Options{Region: "us-east-1", Endpoint: nobody(t)})
+				return open(t, awsauth.Options{Region: "us-east-1", Endpoint: nobody(t)})
 			},
 			Silent: func(t *testing.T, limit time.Duration) resolver.Resolver {
-				return open(t, awssm.Options{Region: "us-east-1", Endpoint: serve(t, mute), Timeout: limit})
+				return open(t, awsauth.Options{Region: "us-east-1", Endpoint: serve(t, mute), Timeout: limit})
 			},
 		}
 	})
@@ -220,7 +221,7 @@ func TestErrors(t *testing.T) {
 	t.Run("a wrong key", func(t *testing.T) {
 		t.Parallel()
 		fake := awsfake.New(awsfake.Options{Keys: []awsfake.Key{{AccessKeyID: "AKIAOTHER", SecretAccessKey: "x"}}})
-		s := open(t, awssm.Options{Region: "us-east-1", Endpoint: serve(t, fake)})
+		s := open(t, awsauth.Options{Region: "us-east-1", Endpoint: serve(t, fake)})
 		fails(t, s, resolver.Ref{ID: "k"}, resolver.AccessDenied)
 		if err := s.Check(t.Context()); !errors.Is(err, resolver.AccessDenied) {
 			t.Error(err)
@@ -257,13 +258,13 @@ func TestCheckNeedsNoPermission(t *testing.T) {
 func TestNew(t *testing.T) {
 	t.Parallel()
 	for _, endpoint := range []string{"vpce.example", "ftp://host", "https://user:pw@host", "https://", "://"} {
-		if _, err := awssm.New(awssm.Options{Endpoint: endpoint}); err == nil || strings.Contains(err.Error(), "pw") {
+		if _, err := awssm.New(awsauth.Options{Endpoint: endpoint}); err == nil || strings.Contains(err.Error(), "pw") {
 			t.Errorf("%s: %v", endpoint, err)
 		}
 	}
 	t.Run("loads nothing", func(t *testing.T) {
 		t.Parallel()
-		open(t, awssm.Options{Load: func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
+		open(t, awsauth.Options{Load: func(context.Context, ...func(*config.LoadOptions) error) (aws.Config, error) {
 			t.Error("loaded")
 			return aws.Config{}, nil
 		}})
@@ -294,7 +295,7 @@ func TestCredentialFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := fails(t, open(t, awssm.Options{Region: "us-east-1", Endpoint: nobody(t), Load: c.load}), resolver.Ref{ID: "k"}, c.kind)
+			e := fails(t, open(t, awsauth.Options{Region: "us-east-1", Endpoint: nobody(t), Load: c.load}), resolver.Ref{ID: "k"}, c.kind)
 			contains(t, e.Error()+" "+e.Hint(), c.text)
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"kz/resolver"
+	"kz/resolver/awsauth"
 )
 
 // batchSize is how many secrets one BatchGetSecretValue may name.
@@ -67,7 +68,7 @@ func (s *Store) fetchTogether(ctx context.Context, refs []resolver.Ref) map[reso
 
 // fetchBatch makes one call, and more only where the answer comes in pages.
 func (s *Store) fetchBatch(ctx context.Context, places []resolver.Ref) map[resolver.Ref]resolver.Outcome {
-	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.login.Timeout())
 	defer cancel()
 	fail := func(err error) map[resolver.Ref]resolver.Outcome {
 		out := map[resolver.Ref]resolver.Outcome{}
@@ -76,7 +77,7 @@ func (s *Store) fetchBatch(ctx context.Context, places []resolver.Ref) map[resol
 		}
 		return out
 	}
-	c, err := s.client(ctx, places[0].ID)
+	api, region, err := s.clients.In(ctx, arnRegion(places[0].ID))
 	if err != nil {
 		return fail(err)
 	}
@@ -86,15 +87,14 @@ func (s *Store) fetchBatch(ctx context.Context, places []resolver.Ref) map[resol
 	}
 	found := map[resolver.Ref]resolver.Outcome{}
 	for range batchSize { // at least one entry a page: no endless paging
-		out, err := c.api.BatchGetSecretValue(ctx, in)
+		out, err := api.BatchGetSecretValue(ctx, in)
 		if err != nil {
-			denied := errorCode(err) == accessDenied
-			err = c.explain(ctx, err, resolver.Ref{})
-			switch resolver.KindOf(err) {
+			err := s.explain(ctx, err, resolver.Ref{}, region, reading)
+			switch err.Kind {
 			case resolver.TimedOut, resolver.Unavailable, resolver.Throttled:
 				return fail(err) // more calls would fare no better, and make it worse
 			case resolver.AccessDenied:
-				if !denied {
+				if !awsauth.Denied(err) {
 					return fail(err) // the credentials, not the permission
 				}
 				s.noBatch.Store(true)

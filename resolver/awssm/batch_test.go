@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"kz/resolver"
-	"kz/resolver/awssm"
+	"kz/resolver/awsauth"
 	"kz/resolver/resolvertest"
 	"kz/resolver/resolvertest/awsfake"
 )
@@ -62,7 +62,7 @@ func TestBatch(t *testing.T) {
 		t.Parallel()
 		fake := awsfake.New(awsfake.Options{PageSize: 3})
 		fill(fake, 10)
-		s := open(t, awssm.Options{Region: "us-east-1", Endpoint: serve(t, fake)})
+		s := open(t, awsauth.Options{Region: "us-east-1", Endpoint: serve(t, fake)})
 		wantAll(t, s.ResolveBatch(t.Context(), refs(10)))
 		wantCounts(t, fake, 4, 0)
 	})

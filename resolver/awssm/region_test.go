@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kz/resolver"
+	"kz/resolver/awsauth"
 	"kz/resolver/awssm"
 	"kz/resolver/resolvertest/awsfake"
 )
@@ -40,7 +41,7 @@ func withKey(vars map[string]string) map[string]string {
 }
 
 // standard is a store that takes everything from the environment.
-func standard(t *testing.T, o awssm.Options) *awssm.Store {
+func standard(t *testing.T, o awsauth.Options) *awssm.Store {
 	t.Helper()
 	s, err := awssm.New(o)
 	if err != nil {
@@ -60,14 +61,14 @@ func TestRegion(t *testing.T) {
 	// The fake refuses a signature for another region than its own.
 	for name, c := range map[string]struct {
 		vars map[string]string
-		opt  awssm.Options
+		opt  awsauth.Options
 		ref  resolver.Ref
 	}{
-		"is the backend's":                       {map[string]string{"AWS_REGION": "us-east-1"}, awssm.Options{Region: "eu-west-1"}, resolver.Ref{ID: "k"}},
-		"or that of the environment":             {map[string]string{"AWS_REGION": "eu-west-1"}, awssm.Options{}, resolver.Ref{ID: "k"}},
-		"or that of the profile":                 {map[string]string{"AWS_CONFIG_FILE": profile}, awssm.Options{}, resolver.Ref{ID: "k"}},
-		"or that of the secret's ARN":            {map[string]string{}, awssm.Options{}, resolver.Ref{ID: fake.ARN("k")}},
-		"and the endpoint may be a variable too": {map[string]string{"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": endpoint}, awssm.Options{Endpoint: "-"}, resolver.Ref{ID: "k"}},
+		"is the backend's":                       {map[string]string{"AWS_REGION": "us-east-1"}, awsauth.Options{Region: "eu-west-1"}, resolver.Ref{ID: "k"}},
+		"or that of the environment":             {map[string]string{"AWS_REGION": "eu-west-1"}, awsauth.Options{}, resolver.Ref{ID: "k"}},
+		"or that of the profile":                 {map[string]string{"AWS_CONFIG_FILE": profile}, awsauth.Options{}, resolver.Ref{ID: "k"}},
+		"or that of the secret's ARN":            {map[string]string{}, awsauth.Options{}, resolver.Ref{ID: fake.ARN("k")}},
+		"and the endpoint may be a variable too": {map[string]string{"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": endpoint}, awsauth.Options{Endpoint: "-"}, resolver.Ref{ID: "k"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			environment(t, withKey(c.vars))
@@ -90,7 +91,7 @@ func TestRegion(t *testing.T) {
 		environment(t, withKey(map[string]string{}))
 		os.Unsetenv("AWS_EC2_METADATA_DISABLED")
 		began := time.Now()
-		e := fails(t, standard(t, awssm.Options{}), resolver.Ref{ID: "k"}, resolver.InvalidReference)
+		e := fails(t, standard(t, awsauth.Options{}), resolver.Ref{ID: "k"}, resolver.InvalidReference)
 		contains(t, e.Error()+" "+e.Hint(), "no AWS region is known", `region = "us-east-1"`, "AWS_REGION")
 		if d := time.Since(began); d > time.Second {
 			t.Errorf("it took %v", d)
@@ -98,7 +99,7 @@ func TestRegion(t *testing.T) {
 	})
 	t.Run("an ARN of another region says so when it is not found", func(t *testing.T) {
 		environment(t, withKey(map[string]string{}))
-		e := fails(t, standard(t, awssm.Options{Region: "eu-west-1", Endpoint: endpoint}),
+		e := fails(t, standard(t, awsauth.Options{Region: "eu-west-1", Endpoint: endpoint}),
 			resolver.Ref{ID: "arn:aws:secretsmanager:us-west-2:123456789012:secret:k-abcdef"}, resolver.NotFound)
 		contains(t, e.Hint(), `region = "us-west-2"`)
 	})
@@ -126,7 +127,7 @@ func TestChain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			environment(t, vars)
-			get(t, standard(t, awssm.Options{Region: "us-east-1", Endpoint: endpoint}), resolver.Ref{ID: "k"}, "v")
+			get(t, standard(t, awsauth.Options{Region: "us-east-1", Endpoint: endpoint}), resolver.Ref{ID: "k"}, "v")
 		})
 	}
 	for name, c := range map[string]struct {
@@ -143,7 +144,7 @@ func TestChain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			environment(t, c.vars)
-			e := fails(t, standard(t, awssm.Options{Region: "us-east-1", Endpoint: endpoint}), resolver.Ref{ID: "k"}, c.kind)
+			e := fails(t, standard(t, awsauth.Options{Region: "us-east-1", Endpoint: endpoint}), resolver.Ref{ID: "k"}, c.kind)
 			contains(t, e.Error()+" "+e.Hint(), c.text)
 		})
 	}
@@ -152,7 +153,7 @@ func TestChain(t *testing.T) {
 func TestTheUsersProxyIsUsed(t *testing.T) {
 	// net/http reads the proxy variables once in a process, so this takes a new one.
 	if os.Getenv("KZ_TEST_PROXY_CHILD") != "" {
-		s := standard(t, awssm.Options{Region: "us-east-1", Endpoint: "http://secretsmanager.test"})
+		s := standard(t, awsauth.Options{Region: "us-east-1", Endpoint: "http://secretsmanager.test"})
 		fails(t, s, resolver.Ref{ID: "k"}, resolver.InvalidReference)
 		return
 	}

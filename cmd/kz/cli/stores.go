@@ -7,7 +7,6 @@ import (
 
 	"kz/cmd/kz/config"
 	"kz/resolver"
-	"kz/resolver/awssm"
 	"kz/resolver/env"
 	"kz/resolver/envfile"
 	"kz/resolver/vault"
@@ -24,9 +23,7 @@ var storeMakers = map[string]storeMaker{
 	config.Env: func(a *app, _ backend) (resolver.Resolver, error) {
 		return env.New(env.Options{Lookup: a.lookupEnv})
 	},
-	config.AWSSecretsManager: func(_ *app, b backend) (resolver.Resolver, error) {
-		return awssm.New(awssm.Options{Region: b.Text("region"), Endpoint: b.Text("endpoint")})
-	},
+	config.AWSSecretsManager: awsSecretsManager,
 	config.HashicorpVault: func(_ *app, b backend) (resolver.Resolver, error) {
 		return vault.New(vault.Options{Address: b.Text("address"), Namespace: b.Text("namespace"), Mount: b.Text("mount"),
 			CACert: b.Text("ca_cert"), Token: b.Secret("token")})

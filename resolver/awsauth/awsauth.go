@@ -1,0 +1,237 @@
+// Package awsauth logs in to AWS for the stores that are services of it:
+// credentials and region by the backend's settings, clients by region, and the
+// words for what all services refuse alike.
+//
+// Every way but Static starts from what the SDK finds by itself: environment,
+// shared files, SSO, a process, web identity, container, EKS pod identity and
+// instance for the credentials, AWS_ENDPOINT_URL for the endpoint, AWS_CA_BUNDLE
+// for the roots, HTTPS_PROXY for the proxy.
+//
+// Credentials of a role are kept until 80 % of their life is over. Nothing is
+// done before the first use; a [Login] is safe for concurrent use.
+package awsauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
+
+	"kz/resolver"
+)
+
+// The ways to log in.
+const (
+	Default = "default" // the SDK's own chain
+	Static  = "static"  // AccessKeyID and SecretAccessKey
+	Role    = "role"    // RoleARN, assumed with the static key if there is one, else with the chain
+	IRSA    = "irsa"    // RoleARN, assumed with the pod's web identity token
+)
+
+// DefaultSession is the name of an assumed role's session where none is given.
+const DefaultSession = "kz"
+
+// Attempts of one call, and the most that is waited between them: with the
+// SDK's back-off, all of them end well within resolver.DefaultTimeout.
+const (
+	maxAttempts = 3
+	maxBackoff  = 1500 * time.Millisecond
+)
+
+// Options sets up a Login.
+type Options struct {
+	Service  string // how messages call the service; "" is AWS
+	Region   string // "": the SDK's own, else the one that a call names
+	Endpoint string // of the service; "": the region's, or the SDK's own
+	Auth     string // "": Default
+
+	AccessKeyID     string
+	SecretAccessKey resolver.Secret
+	RoleARN         string // of IRSA, "" is AWS_ROLE_ARN
+	SessionName     string // "": DefaultSession
+	ExternalID      string // of Role; "": none
+
+	Timeout time.Duration                                                                          // of one call with its retries; 0 is resolver.DefaultTimeout
+	Now     func() time.Time                                                                       // the clock that credentials are renewed by; nil is time.Now
+	Getenv  func(string) string                                                                    // the pod's environment; nil is os.Getenv
+	Load    func(ctx context.Context, opts ...func(*config.LoadOptions) error) (aws.Config, error) // nil: config.LoadDefaultConfig
+}
+
+// Login is one identity at AWS.
+type Login struct {
+	opt Options
+
+	mu      sync.Mutex
+	configs map[string]aws.Config // by region; "" is the configured one
+	kept    *renewing             // Role and IRSA
+}
+
+// New makes a Login. It does no I/O and reports every problem of the options at once.
+func New(o Options) (*Login, error) {
+	var problems []error
+	if o.Endpoint != "" {
+		u, err := url.Parse(o.Endpoint)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+			problems = append(problems, errors.New("endpoint is not an http or https URL without user"))
+		}
+	}
+	switch o.Auth {
+	case "":
+		o.Auth = Default
+	case Default, Static, Role, IRSA:
+	default:
+		problems = append(problems, fmt.Errorf("there is no way to log in named %q", o.Auth))
+	}
+	key := o.AccessKeyID != "" || o.SecretAccessKey.Reveal() != ""
+	if (key || o.Auth == Static) && (o.AccessKeyID == "" || o.SecretAccessKey.Reveal() == "") {
+		problems = append(problems, errors.New("access_key_id and secret_access_key belong together, and neither may be empty"))
+	}
+	if o.Auth == Role && o.RoleARN == "" {
+		problems = append(problems, errors.New("there is no role_arn to assume"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	if o.Service == "" {
+		o.Service = "AWS"
+	}
+	if o.SessionName == "" {
+		o.SessionName = DefaultSession
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = resolver.DefaultTimeout
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.Load == nil {
+		o.Load = config.LoadDefaultConfig
+	}
+	return &Login{opt: o, configs: map[string]aws.Config{}}, nil
+}
+
+// Timeout is the limit of one call with its retries.
+func (l *Login) Timeout() time.Duration { return l.opt.Timeout }
+
+// Config is the SDK's configuration, with a region and with credentials that
+// have been seen to be there. region is what the reference itself says, and is
+// used when nothing else names one.
+func (l *Login) Config(ctx context.Context, region string) (aws.Config, error) {
+	cfg, err := l.load(ctx, "")
+	if err == nil && cfg.Region == "" {
+		if region == "" {
+			return aws.Config{}, &resolver.Error{Kind: resolver.InvalidReference, Message: "no AWS region is known",
+				Advice: `write region = "us-east-1" (or yours) in the backend, set AWS_REGION, or name the secret by its ARN`}
+		}
+		cfg, err = l.load(ctx, region)
+	}
+	if err != nil {
+		return aws.Config{}, err
+	}
+	// Asked for here, and not left to the call, because the SDK's error for missing
+	// credentials has no type of its own.
+	if cfg.Credentials == nil {
+		return aws.Config{}, noCredentials()
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return aws.Config{}, l.explainLogin(ctx, err)
+	}
+	return cfg, nil
+}
+
+func (l *Login) load(ctx context.Context, region string) (aws.Config, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cfg, ok := l.configs[region]; ok {
+		return cfg, nil
+	}
+	cfg, err := l.opt.Load(ctx, l.loadOptions(region)...)
+	if err != nil {
+		return aws.Config{}, explainConfig(ctx, err)
+	}
+	if cfg.Region != "" && (l.opt.Auth == Role || l.opt.Auth == IRSA) {
+		if l.kept == nil {
+			fetch, err := l.assumer(cfg)
+			if err != nil {
+				return aws.Config{}, err
+			}
+			l.kept = &renewing{fetch: fetch, now: l.opt.Now, timeout: l.opt.Timeout}
+		}
+		cfg.Credentials = l.kept
+	}
+	l.configs[region] = cfg
+	return cfg, nil
+}
+
+func (l *Login) loadOptions(region string) []func(*config.LoadOptions) error {
+	opts := []func(*config.LoadOptions) error{
+		config.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff })
+		}),
+		config.WithLogger(logging.Nop{}), // the SDK would write to standard error
+		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswer}),
+	}
+	switch {
+	case l.opt.Auth == IRSA:
+		opts = append(opts, config.WithCredentialsProvider(aws.AnonymousCredentials{})) // the token is the credential
+	case l.opt.AccessKeyID != "":
+		opts = append(opts, config.WithCredentialsProvider(
+			credentials.NewStaticCredentialsProvider(l.opt.AccessKeyID, l.opt.SecretAccessKey.Reveal(), "")))
+	}
+	if l.opt.Region != "" {
+		region = l.opt.Region
+	}
+	if region != "" {
+		opts = append(opts, config.WithRegion(region))
+	}
+	return opts
+}
+
+// Clients are the clients of one service by region, each made at its first use.
+// They are safe for concurrent use.
+type Clients[T any] struct {
+	login *Login
+	new   func(cfg aws.Config, endpoint *string) T
+
+	mu       sync.Mutex
+	byRegion map[string]T
+}
+
+// NewClients makes clients with new, whose endpoint is nil for the SDK's own choice.
+func NewClients[T any](l *Login, new func(cfg aws.Config, endpoint *string) T) *Clients[T] {
+	return &Clients[T]{login: l, new: new, byRegion: map[string]T{}}
+}
+
+// In returns the client for a reference that names region, or "", and the region
+// it is in. Its errors are those of Login.Config.
+func (c *Clients[T]) In(ctx context.Context, region string) (client T, in string, err error) {
+	cfg, err := c.login.Config(ctx, region)
+	if err != nil {
+		return client, "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	client, ok := c.byRegion[cfg.Region]
+	if !ok {
+		var endpoint *string
+		if c.login.opt.Endpoint != "" {
+			endpoint = &c.login.opt.Endpoint
+		}
+		client = c.new(cfg, endpoint)
+		c.byRegion[cfg.Region] = client
+	}
+	return client, cfg.Region, nil
+}
