@@ -78,7 +78,7 @@ func (b *requestBody) editField(f fields.Field, value []byte) ([]byte, bool, err
 		if d.Verdict != policy.Swap || d.Place.Kind == policy.BodyAny {
 			continue
 		}
-		v, ref := b.x.p.value(b.ctx, hit.Name, b.x.scope.Authority)
+		v, ref := b.x.value(b.ctx, hit.Name)
 		if ref != nil {
 			return nil, false, b.refuse(ref.about("", b.x.scope.Authority))
 		}
@@ -139,7 +139,7 @@ func (b *requestBody) anywhere(name string, before []byte) ([]byte, bool) {
 		_ = b.refuse(b.x.takenIn(name, "the body"))
 		return nil, false
 	}
-	v, ref := b.x.p.value(b.ctx, name, b.x.scope.Authority)
+	v, ref := b.x.value(b.ctx, name)
 	if ref != nil {
 		_ = b.refuse(ref.about("", b.x.scope.Authority))
 		return nil, false

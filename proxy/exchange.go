@@ -48,12 +48,14 @@ type exchange struct {
 	ended    bool
 	aborted  error // set when the answer cannot be completed
 	swapped  []audit.Swapped
+	sent     []sent // the values that were swapped in, to know again after a 401
 	withheld []audit.Withheld
 	scrubbed []audit.Scrubbed
 
 	// Room for what most requests have, so that it is not allocated piece by piece.
 	roomForEdits [2]edit
 	roomForSwaps [4]audit.Swapped
+	roomForSent  [2]sent
 	ctx          exchangeContext
 	writer       responseWriter
 	holding      holding
@@ -78,7 +80,7 @@ func (c *exchangeContext) Value(key any) any {
 
 func newExchange(p *Proxy) *exchange {
 	x := &exchange{p: p, id: p.nextRequest(), start: time.Now()}
-	x.edits, x.swapped = x.roomForEdits[:0], x.roomForSwaps[:0]
+	x.edits, x.swapped, x.sent = x.roomForEdits[:0], x.roomForSwaps[:0], x.roomForSent[:0]
 	return x
 }
 
@@ -341,17 +343,6 @@ func (p *Proxy) dialRefusal(err error, a policy.Authority) *refusal {
 func isDial(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
-}
-
-// RoundTrip implements goproxy.RoundTripper. A request whose secrets the upstream rejects is sent once more, if that can
-// be done safely and a value has changed.
-func (x *exchange) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Response, error) {
-	resp, err := x.send(r)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || !x.again(r) {
-		return resp, err
-	}
-	_ = resp.Body.Close() // unread: an upstream that stalls here must not hold the request
-	return x.send(r)
 }
 
 // send picks the pool. Early hints are passed on until there is an answer.

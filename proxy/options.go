@@ -27,9 +27,10 @@ type Options struct {
 	// Values fetches the current value of a secret, from a cache. It is called only for a secret that policy lets pass,
 	// and must have called Learn for a value before it returns it.
 	Values func(ctx context.Context, name string) (resolver.Secret, error)
-	// Rejected says that an upstream answered 401 to a request that carried these secrets. It reports whether a value
-	// changed because of that. Nil: nothing is done.
-	Rejected func(ctx context.Context, names []string) (changed bool)
+	// Rejected says that an upstream answered 401 to a request that carried these secrets as they are now. It begins to
+	// fetch them again, unless that was done a moment ago, and returns when there is an outcome or ctx is done, which it
+	// may be from the start; what was begun goes on. Nil: nothing is done.
+	Rejected func(ctx context.Context, names []string) error
 
 	Log           *slog.Logger                   // nil: nothing is logged
 	Roots         func() (*x509.CertPool, error) // who may sign for upstreams; asked at the first connection. Nil: the system's

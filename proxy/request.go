@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -61,7 +60,7 @@ func (x *exchange) applyEdits(r *http.Request) *refusal {
 // edit puts the values into r.
 func (x *exchange) edit(r *http.Request) *refusal {
 	for _, e := range x.edits {
-		value, ref := x.p.value(r.Context(), e.secret, x.scope.Authority)
+		value, ref := x.value(r.Context(), e.secret)
 		if ref != nil {
 			return ref.about("", x.scope.Authority)
 		}
@@ -79,52 +78,6 @@ func (x *exchange) edit(r *http.Request) *refusal {
 type head struct {
 	header http.Header
 	url    url.URL
-}
-
-// again prepares r to be sent once more after a 401: with new values, when there are any. Only an idempotent request
-// (RFC 9110, section 9.2.2) whose body can be sent again is.
-func (x *exchange) again(r *http.Request) bool {
-	names := x.swappedNames()
-	if len(names) == 0 || x.p.opts.Rejected == nil || !x.p.opts.Rejected(r.Context(), names) {
-		return false
-	}
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
-	default:
-		return false
-	}
-	bodiless := r.Body == nil || r.Body == http.NoBody
-	if !bodiless && (x.body == nil || x.body.kept() == nil) {
-		return false
-	}
-	x.mu.Lock()
-	sent := x.swapped
-	x.swapped = nil
-	x.mu.Unlock()
-	if x.unedited != nil {
-		u := x.unedited.url
-		r.Header, r.URL = maps.Clone(x.unedited.header), &u
-	}
-	if x.edit(r) == nil && (bodiless || x.body.repeat(r)) {
-		return true
-	}
-	// The answer that was rejected stands, and with it what was sent for it.
-	x.mu.Lock()
-	x.swapped = sent
-	x.mu.Unlock()
-	return false
-}
-
-func (x *exchange) swappedNames() []string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var names []string
-	for _, s := range x.swapped {
-		if !slices.Contains(names, s.Secret) {
-			names = append(names, s.Secret)
-		}
-	}
-	return names
 }
 
 // judge asks policy about one mask and notes the answer. It reports whether the mask is to be swapped.

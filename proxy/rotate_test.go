@@ -2,8 +2,10 @@ package proxy_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,16 +33,16 @@ func TestARejectedRequestIsRepeatedOnceWithANewValue(t *testing.T) {
 	} {
 		var sent, asked atomic.Int32
 		b := newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
-			o.Rejected = func(_ context.Context, names []string) bool {
+			o.Rejected = func(_ context.Context, names []string) error {
 				asked.Add(1)
-				if !c.changes || len(names) != 1 || names[0] != "KEY" {
-					return false
+				if !slices.Equal(names, []string{"KEY"}) {
+					t.Errorf("%s: asked for %v", c.name, names)
 				}
-				b.values.Store("KEY", next)
-				if err := b.proxy.Learn("KEY", resolver.NewSecret(next)); err != nil {
-					t.Error(err)
+				if c.changes {
+					b.values.Store("KEY", next)
+					return b.proxy.Learn("KEY", resolver.NewSecret(next))
 				}
-				return true
+				return nil
 			}
 			b.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				sent.Add(1)
@@ -75,13 +77,27 @@ func TestARejectedRequestIsRepeatedOnceWithANewValue(t *testing.T) {
 	}
 }
 
+// renewedThenGone has a newer value be there when it is looked for after a 401, and gone when it is to be sent.
+func renewedThenGone(_ *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
+	var left atomic.Int32
+	left.Store(-1)
+	o.Rejected = func(context.Context, []string) error { left.Store(1); return nil }
+	values := o.Values
+	o.Values = func(ctx context.Context, name string) (resolver.Secret, error) {
+		switch left.Add(-1) {
+		case 0:
+			return resolver.NewSecret("rotated-value-8c1e"), nil
+		case -1:
+			return resolver.Secret{}, errors.New("gone")
+		}
+		left.Store(-1)
+		return values(ctx, name)
+	}
+}
+
 func TestARejectionStandsWhenThereIsNoNewValueToSend(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
-		o.Rejected = func(context.Context, []string) bool {
-			b.values.Delete("KEY") // changed, and gone again
-			return true
-		}
+	b := newBed(t, renewedThenGone, func(b *bed, _ *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
 		b.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) })
 	})
 	if a := b.do(b.request("GET", "https://api.test/", "", "Authorization: Bearer "+b.mask("KEY"))); a.StatusCode != 401 {
@@ -94,11 +110,7 @@ func TestARejectionStandsWhenThereIsNoNewValueToSend(t *testing.T) {
 
 func TestARejectionInAnUnknownCodingIsRefusedAlsoAfterAFailedRepetition(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
-		o.Rejected = func(context.Context, []string) bool {
-			b.values.Delete("KEY")
-			return true
-		}
+	b := newBed(t, renewedThenGone, func(b *bed, _ *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
 		b.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Encoding", "odd")

@@ -50,10 +50,10 @@ func TestAStoreIsToldWhatMayNotBeKept(t *testing.T) {
 		}
 		use("A")
 		time.Sleep(2 * time.Minute)
-		use("A")                    // due
-		c.Refresh(t.Context(), "A") // refused by an upstream
-		c.Renew(t.Context(), nil)   // a person asks
-		use("B")                    // never kept
+		use("A")                                  // due
+		_ = c.Refresh(t.Context(), []string{"A"}) // refused by an upstream
+		c.Renew(t.Context(), nil)                 // a person asks
+		use("B")                                  // never kept
 		if want := []bool{false, false, true, true}; !slices.Equal(kept.anew, want) {
 			t.Errorf("asked anew: %v, want %v", kept.anew, want)
 		}

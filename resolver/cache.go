@@ -21,8 +21,10 @@ const (
 	minFailure, maxFailure = time.Second, 3 * time.Second
 	// refreshEvery is how often Refresh may ask the store for one secret.
 	refreshEvery = 30 * time.Second
-	// patience is how long a caller who could have a stale value waits for a fresh one.
-	patience = 2 * time.Second
+	// patience is how long after a call began a caller who could have a stale value still waits for its outcome;
+	// patienceFailing is that while the last call has failed. A store that answers at all is faster than the one, and
+	// one that is away costs a request no more than the other.
+	patience, patienceFailing = 2 * time.Second, 200 * time.Millisecond
 )
 
 // Source is one secret of a Cache.
@@ -57,9 +59,11 @@ type CacheOptions struct {
 
 // Cache holds the values of a session's secrets. It fetches lazily, with no
 // background work between uses, and never has two calls for one secret under
-// way. A caller who gives up leaves the call running for the others, until its
-// time limit. Errors are those of Resolver with Secret and Backend set. It is
-// safe for concurrent use.
+// way. Of a BatchResolver, the secrets of one Place that are in use are always
+// fetched together, so that a user and its password are of one version. A caller
+// who gives up leaves the call running for the others, until its time limit.
+// Errors are those of Resolver with Secret and Backend set. A value that is
+// fresh is given out without a lock. It is safe for concurrent use.
 type Cache struct {
 	opt     CacheOptions
 	entries map[string]*entry
@@ -99,10 +103,32 @@ func NewCache(o CacheOptions) (*Cache, error) {
 			c.names = append(c.names, src.Name)
 		}
 	}
+	c.findObjects()
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// findObjects finds the entries that are fields of one object.
+func (c *Cache) findObjects() {
+	objects := map[Ref][]*object{} // several only where stores have a Place in common
+	for _, name := range c.names {
+		e := c.entries[name]
+		place := e.src.Ref.Place()
+		if _, ok := e.src.Resolver.(BatchResolver); ok {
+			for _, o := range objects[place] {
+				if same(o.entries[0].src, e.src) {
+					e.object = o
+					o.entries = append(o.entries, e)
+				}
+			}
+		}
+		if e.object == nil {
+			e.object = &object{entries: []*entry{e}}
+			objects[place] = append(objects[place], e.object)
+		}
+	}
 }
 
 // Names returns the names of the secrets, in the order of CacheOptions.Sources.
@@ -117,13 +143,15 @@ func (c *Cache) Get(ctx context.Context, name string) (Secret, error) {
 	if e == nil {
 		return Secret{}, unknown(name)
 	}
-	got, f, first := c.look(e)
+	if kept := e.fresh.Load(); kept != nil && before(c.opt.Now(), kept.until) {
+		e.hits.Add(1)
+		return kept.secret, nil
+	}
+	got, f, crew := c.look(e)
 	if f == nil {
 		return got.secret, got.err
 	}
-	if first {
-		go c.fly(e, f)
-	}
+	c.depart(crew)
 	return c.wait(ctx, e, f)
 }
 
@@ -134,8 +162,9 @@ func unknown(name string) *Error {
 // wait waits for a flight, or for as long as one should.
 func (c *Cache) wait(ctx context.Context, e *entry, f *flight) (Secret, error) {
 	var slow <-chan time.Time
-	if _, ok := e.stale(c.opt.Now()); ok {
-		timer := time.NewTimer(patience)
+	now := c.opt.Now()
+	if _, ok := e.stale(now); ok {
+		timer := time.NewTimer(f.patience.Sub(now))
 		defer timer.Stop()
 		slow = timer.C
 	}
@@ -156,26 +185,6 @@ func (c *Cache) wait(ctx context.Context, e *entry, f *flight) (Secret, error) {
 		return f.secret, f.err
 	case <-ctx.Done():
 		return Secret{}, e.own(Transport(ctx.Err()))
-	}
-}
-
-// Refresh fetches a secret again because an upstream refused its value, and
-// reports whether the value changed. A secret is fetched at most once in 30 s
-// this way: within that time, the outcome of the last Refresh is returned. A
-// caller who needs to know whether the value it used is out of date compares
-// that with what Get returns. When the fetch fails, the kept value stays, due
-// for refresh at its next use.
-func (c *Cache) Refresh(ctx context.Context, name string) (changed bool, err error) {
-	e := c.entries[name]
-	if e == nil {
-		return false, unknown(name)
-	}
-	flight := c.force(e)
-	select {
-	case <-flight.done:
-		return flight.changed, flight.err
-	case <-ctx.Done():
-		return false, e.own(Transport(ctx.Err()))
 	}
 }
 

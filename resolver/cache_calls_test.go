@@ -31,7 +31,7 @@ func TestCacheSharesCalls(t *testing.T) {
 				}
 			})
 			all.Go(func() {
-				if _, err := c.Refresh(t.Context(), "K"); err != nil {
+				if err := c.Refresh(t.Context(), []string{"K"}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -65,29 +65,49 @@ func TestCacheSharesCalls(t *testing.T) {
 
 func TestCacheRefresh(t *testing.T) {
 	t.Parallel()
-	t.Run("a refresh says whether the value changed, at most one call in 30 seconds", func(t *testing.T) {
+	refresh := func(t *testing.T, c *resolver.Cache) error { return c.Refresh(t.Context(), []string{"K"}) }
+	t.Run("a refresh makes at most one call in 30 seconds", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			c, fake := open(t, nil)
-			refresh := func(want bool) {
+			again := func(made int) {
 				t.Helper()
-				if changed, err := c.Refresh(t.Context(), "K"); err != nil || changed != want {
-					t.Fatal(changed, err)
+				if err := refresh(t, c); err != nil {
+					t.Fatal(err)
 				}
+				calls(t, fake, made)
 			}
 			want(t, c, "one")
-			refresh(false)
-			calls(t, fake, 2)
+			again(2)
 			fake.Set("k", "two")
 			time.Sleep(30*time.Second - 1)
-			refresh(false)
-			calls(t, fake, 2)
+			again(2)
+			want(t, c, "one")
 			time.Sleep(1)
-			refresh(true)
+			again(3)
+			want(t, c, "two")
+			again(3) // another request that was refused with the old value
+		})
+	})
+	t.Run("a call that was under way before the refusal is not the one in 30 seconds", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c, fake := open(t, nil)
+			want(t, c, "one")
+			time.Sleep(time.Hour)
+			fake.Delay(time.Second)
+			go func() { _, _ = c.Get(t.Context(), "K") }()
+			synctest.Wait()
+			if err := refresh(t, c); err != nil { // it waits for that call
+				t.Fatal(err)
+			}
+			calls(t, fake, 2)
+			fake.Set("k", "two")
+			if err := refresh(t, c); err != nil {
+				t.Fatal(err)
+			}
 			calls(t, fake, 3)
 			want(t, c, "two")
-			refresh(true) // another request that was refused with the old value
-			calls(t, fake, 3)
 		})
 	})
 	t.Run("when it fails the old value stays, and is due", func(t *testing.T) {
@@ -96,8 +116,8 @@ func TestCacheRefresh(t *testing.T) {
 			c, fake := open(t, nil)
 			want(t, c, "one")
 			fake.Fail("k", broken)
-			if changed, err := c.Refresh(t.Context(), "K"); changed || !errors.Is(err, resolver.Unavailable) {
-				t.Fatal(changed, err)
+			if err := refresh(t, c); !errors.Is(err, resolver.Unavailable) {
+				t.Fatal(err)
 			}
 			want(t, c, "one")
 			time.Sleep(3 * time.Second)
@@ -112,25 +132,31 @@ func TestCacheRefresh(t *testing.T) {
 			c, fake := open(t, nil)
 			want(t, c, "one")
 			fake.Fail("k", broken)
-			c.Refresh(t.Context(), "K")
+			_ = refresh(t, c)
 			time.Sleep(5 * time.Minute)
-			c.Refresh(t.Context(), "K") // does not begin the time anew
+			_ = refresh(t, c) // does not begin the time anew
 			time.Sleep(5 * time.Minute)
 			wantKind(t, c, resolver.Unavailable)
 		})
 	})
-	t.Run("a caller who gives up does so at once", func(t *testing.T) {
+	t.Run("a caller who gives up does so at once, be it before, and the call is made all the same", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			c, fake := open(t, nil)
 			want(t, c, "one")
+			fake.Set("k", "two")
 			fake.Delay(10 * time.Second)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			if _, err := c.Refresh(ctx, "K"); !errors.Is(err, resolver.TimedOut) {
-				t.Error(err)
+			for _, d := range []time.Duration{0, time.Second} {
+				ctx, cancel := context.WithTimeout(t.Context(), d)
+				defer cancel()
+				began := time.Now()
+				if err := c.Refresh(ctx, []string{"K"}); !errors.Is(err, resolver.TimedOut) || time.Since(began) != d {
+					t.Errorf("%v after %v", err, time.Since(began))
+				}
 			}
 			time.Sleep(10 * time.Second) // the call ends by itself
+			calls(t, fake, 2)
+			want(t, c, "two")
 		})
 	})
 }

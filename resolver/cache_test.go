@@ -244,7 +244,7 @@ func TestCacheFailures(t *testing.T) {
 		t.Parallel()
 		c, _ := open(t, nil)
 		_, err := c.Get(t.Context(), "OTHER")
-		_, err2 := c.Refresh(t.Context(), "OTHER")
+		err2 := c.Refresh(t.Context(), []string{"OTHER"})
 		for _, err := range []error{err, err2, c.ResolveAll(t.Context(), []string{"OTHER"})} {
 			if !errors.Is(err, resolver.InvalidReference) || !strings.Contains(err.Error(), "OTHER") {
 				t.Error(err)

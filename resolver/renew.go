@@ -3,7 +3,20 @@ package resolver
 import (
 	"context"
 	"errors"
+	"time"
 )
+
+// Refresh fetches the named secrets again because an upstream refused their
+// values. A secret is fetched at most once in 30 s this way: within that time,
+// the outcome of the last Refresh is returned. It returns when that is there, or
+// ctx is done; the calls have begun by then, and go on. When a fetch fails, the
+// kept value stays, due for refresh at its next use; the failures are joined,
+// each an *Error with its Secret, in the order of names. Whoever needs to know
+// whether the value it used is out of date compares it with what Get returns.
+func (c *Cache) Refresh(ctx context.Context, names []string) error {
+	_, err := c.again(ctx, names, (*entry).force)
+	return err
+}
 
 // Renew fetches the named secrets now, whatever is kept, all at the same time; nil names every secret. It is for a person
 // who knows that values have changed: unlike Refresh it never answers with an earlier outcome. It returns the names whose
@@ -13,15 +26,12 @@ func (c *Cache) Renew(ctx context.Context, names []string) (changed []string, er
 	if names == nil {
 		names = c.names
 	}
-	entries := make([]*entry, len(names))
-	errs := make([]error, len(names))
-	for i, name := range names {
-		if entries[i] = c.entries[name]; entries[i] == nil {
+	// A call that is under way may have been answered before the change.
+	for _, name := range names {
+		e := c.entries[name]
+		if e == nil {
 			return nil, unknown(name)
 		}
-	}
-	// A call that is under way may have been answered before the change.
-	for _, e := range entries {
 		if f := e.underway(); f != nil {
 			select {
 			case <-f.done:
@@ -29,46 +39,64 @@ func (c *Cache) Renew(ctx context.Context, names []string) (changed []string, er
 			}
 		}
 	}
+	return c.again(ctx, names, (*entry).renew)
+}
+
+// again begins a flight for each name, as begin says, and waits for them.
+func (c *Cache) again(ctx context.Context, names []string, begin func(*entry, time.Time) (*flight, []*entry)) (changed []string, err error) {
+	now := c.opt.Now()
+	flights := make([]*flight, len(names))
 	var due []*entry
-	flights := map[*entry]*flight{}
-	for _, e := range entries {
-		f, first := c.expire(e)
-		if flights[e] = f; first {
-			due = append(due, e)
+	for i, name := range names {
+		e := c.entries[name]
+		if e == nil {
+			return nil, unknown(name)
 		}
+		var crew []*entry
+		e.object.mu.Lock()
+		e.wanted = true
+		flights[i], crew = begin(e, now)
+		e.object.mu.Unlock()
+		due = append(due, crew...)
 	}
-	c.depart(due, flights)
-	for i, e := range entries {
+	c.depart(due)
+	errs := make([]error, len(names))
+	for i, name := range names {
 		select {
-		case <-flights[e].done:
-			errs[i] = flights[e].err
-			if flights[e].changed {
-				changed = append(changed, e.src.Name)
+		case <-flights[i].done:
+			errs[i] = flights[i].err
+			if flights[i].changed {
+				changed = append(changed, name)
 			}
 		case <-ctx.Done():
-			errs[i] = e.own(Transport(ctx.Err()))
+			errs[i] = c.entries[name].own(Transport(ctx.Err()))
 		}
 	}
 	return changed, errors.Join(errs...)
 }
 
 func (e *entry) underway() *flight {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.object.mu.Lock()
+	defer e.object.mu.Unlock()
 	return e.flight
 }
 
-// expire makes a value due and returns the flight that fetches it; the caller sees to a first one.
-func (c *Cache) expire(e *entry) (f *flight, first bool) {
-	now := c.opt.Now()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.value.IsZero() && now.Before(e.refreshAt) {
-		e.refreshAt = now
-		e.staleUntil = now.Add(e.src.MaxStale)
+// force returns the flight of a Refresh. The lock is held.
+func (e *entry) force(now time.Time) (f *flight, crew []*entry) {
+	if e.forced != nil && before(now, e.forcedAt.Add(refreshEvery)) {
+		return e.forced, nil
 	}
-	if f, first = e.join(); first {
-		f.anew = true
+	e.expire(now)
+	f, crew = e.join(now, true)
+	// One that was under way may have been answered before the value changed: it does not count.
+	for _, o := range crew {
+		o.forced, o.forcedAt = o.flight, now
 	}
-	return f, first
+	return f, crew
+}
+
+// renew makes a value due and returns the flight that fetches it. The lock is held.
+func (e *entry) renew(now time.Time) (f *flight, crew []*entry) {
+	e.expire(now)
+	return e.join(now, true)
 }

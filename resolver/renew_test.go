@@ -23,7 +23,7 @@ func TestRenew(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, fake := open(t, nil)
 			want(t, c, "one")
-			if _, err := c.Refresh(t.Context(), "K"); err != nil {
+			if err := c.Refresh(t.Context(), []string{"K"}); err != nil {
 				t.Fatal(err)
 			}
 			fake.Set("k", "two")
@@ -39,7 +39,7 @@ func TestRenew(t *testing.T) {
 			c, fake := open(t, nil)
 			want(t, c, "one")
 			fake.Delay(time.Second)
-			go func() { _, _ = c.Refresh(t.Context(), "K") }()
+			go func() { _ = c.Refresh(t.Context(), []string{"K"}) }()
 			synctest.Wait()
 			fake.Set("k", "two")
 			renew(t, c)

@@ -18,8 +18,14 @@ func (c *Cache) ResolveAll(ctx context.Context, names []string) error {
 	if names == nil {
 		names = c.names
 	}
+	for _, name := range names {
+		if e := c.entries[name]; e != nil {
+			e.object.mu.Lock()
+			e.wanted = true // so that the fields of one object depart together
+			e.object.mu.Unlock()
+		}
+	}
 	var due []*entry
-	flights := map[*entry]*flight{}
 	errs := make([]error, len(names))
 	var waiting sync.WaitGroup
 	for i, name := range names {
@@ -28,18 +34,15 @@ func (c *Cache) ResolveAll(ctx context.Context, names []string) error {
 			errs[i] = unknown(name)
 			continue
 		}
-		got, f, first := c.look(e)
+		got, f, crew := c.look(e)
 		if f == nil {
 			errs[i] = got.err
 			continue
 		}
-		if first {
-			due = append(due, e)
-			flights[e] = f
-		}
+		due = append(due, crew...)
 		waiting.Go(func() { _, errs[i] = c.wait(ctx, e, f) })
 	}
-	c.depart(due, flights)
+	c.depart(due)
 	waiting.Wait()
 	return errors.Join(errs...)
 }
@@ -47,43 +50,59 @@ func (c *Cache) ResolveAll(ctx context.Context, names []string) error {
 // depart makes the calls for the entries: batched where their stores can, and no
 // more than the limit at the same time for one store. Stores do not wait for one
 // another's turn: one may need a secret of the other to log in.
-func (c *Cache) depart(due []*entry, flights map[*entry]*flight) {
+func (c *Cache) depart(due []*entry) {
+	if len(due) == 1 {
+		go c.fly(due[0])
+		return
+	}
 	for _, group := range byResolver(due) {
 		if batch, ok := group[0].src.Resolver.(BatchResolver); ok && len(group) > 1 {
-			go c.flyTogether(batch, group, flights)
+			go c.flyTogether(batch, group)
 			continue
 		}
 		go func() {
 			var calls errgroup.Group
 			calls.SetLimit(c.opt.Limit)
+			quiet := silence{limit: c.opt.Limit}
 			for _, e := range group {
-				calls.Go(func() error { c.fly(e, flights[e]); return nil })
+				calls.Go(func() error {
+					if quiet.total() {
+						c.land(e, Outcome{Err: errSilent}, c.opt.Now())
+						return nil
+					}
+					quiet.heard(c.fly(e))
+					return nil
+				})
 			}
-			calls.Wait()
+			_ = calls.Wait()
 		}()
 	}
 }
 
 // flyTogether is fly for several secrets of one store.
-func (c *Cache) flyTogether(store BatchResolver, group []*entry, flights map[*entry]*flight) {
+func (c *Cache) flyTogether(store BatchResolver, group []*entry) {
 	began := c.opt.Now()
 	refs := make([]Ref, len(group))
+	places := map[Ref]bool{}
+	anew := false
 	for i, e := range group {
 		refs[i] = e.src.Ref
+		places[e.src.Ref.Place()] = true
+		anew = anew || e.flight.anew
 	}
 	// The store bounds each call. Here it is only kept from never returning: one
-	// batch call, then at worst every secret by itself.
-	rounds := 1 + (len(group)+DefaultLimit-1)/DefaultLimit
+	// batch call, then at worst every object by itself.
+	rounds := 1
+	if len(places) > 1 {
+		rounds += (len(places) + DefaultLimit - 1) / DefaultLimit
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rounds)*c.opt.Timeout)
 	defer cancel()
-	for _, e := range group {
-		if flights[e].anew {
-			ctx = Anew(ctx)
-			break
-		}
+	if anew {
+		ctx = Anew(ctx)
 	}
 	landed := make(chan []Outcome, 1)
-	go func() { landed <- store.ResolveBatch(ctx, refs) }()
+	go func() { landed <- resolveBatch(ctx, store, refs) }()
 	var outs []Outcome
 	lost := &Error{Kind: Unavailable, Message: "the store returned no value"}
 	select {
@@ -96,7 +115,7 @@ func (c *Cache) flyTogether(store BatchResolver, group []*entry, flights map[*en
 		if i < len(outs) {
 			out = outs[i]
 		}
-		c.land(e, flights[e], out, began)
+		c.land(e, out, began)
 	}
 }
 

@@ -72,8 +72,9 @@ type Resolver interface {
 
 // BatchResolver is a Resolver that can fetch several values with fewer calls.
 //
-// ResolveBatch returns one Outcome for each ref, in their order. The time limit
-// holds for each call that it makes, not for all of them together.
+// ResolveBatch returns one Outcome for each ref, in their order. Refs of one
+// Place come from one fetch of it. The time limit holds for each call that it
+// makes, not for all of them together.
 type BatchResolver interface {
 	Resolver
 	ResolveBatch(ctx context.Context, refs []Ref) []Outcome

@@ -45,13 +45,15 @@ func (c *Cache) Report() []Status {
 	out := make([]Status, 0, len(c.names))
 	for _, name := range c.names {
 		e := c.entries[name]
-		e.mu.Lock()
+		e.object.mu.Lock()
 		s := e.status
+		s.Hits = int(e.hits.Load())
+		s.Uses += s.Hits
 		s.Name, s.Backend = e.src.Name, e.src.Backend
 		s.Failures = maps.Clone(s.Failures)
 		s.RefreshAt = e.refreshAt
-		s.Stale = !e.value.IsZero() && !now.Before(e.refreshAt) && now.Before(e.staleUntil)
-		e.mu.Unlock()
+		s.Stale = !e.value.IsZero() && !before(now, e.refreshAt) && before(now, e.staleUntil)
+		e.object.mu.Unlock()
 		out = append(out, s)
 	}
 	return out

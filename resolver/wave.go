@@ -12,7 +12,8 @@ const DefaultLimit = 8
 // Wave resolves refs for a BatchResolver whose store has no batch call: fetch is
 // called once for each distinct Place, at most limit at a time, and pick takes
 // each ref's field from what it returned. Secrets that are fields of one stored
-// object thus come from one and the same version of it.
+// object thus come from one and the same version of it. Once the first limit calls
+// have all timed out, no more are made.
 func Wave(ctx context.Context, refs []Ref, limit int,
 	fetch func(ctx context.Context, place Ref) (Result, error),
 	pick func(raw, field string) (string, error)) []Outcome {
@@ -28,13 +29,19 @@ func Wave(ctx context.Context, refs []Ref, limit int,
 	fetched := make([]Outcome, len(places))
 	var group errgroup.Group
 	group.SetLimit(limit)
+	quiet := silence{limit: limit}
 	for i, place := range places {
 		group.Go(func() error {
-			fetched[i].Result, fetched[i].Err = fetch(ctx, place)
+			if quiet.total() {
+				fetched[i].Err = errSilent
+				return nil
+			}
+			fetched[i] = resolve(ctx, fetch, place)
+			quiet.heard(fetched[i].Err)
 			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait()
 	out := make([]Outcome, len(refs))
 	for i, ref := range refs {
 		out[i] = fetched[index[ref.Place()]]

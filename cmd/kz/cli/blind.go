@@ -116,7 +116,7 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 	s.proxy, err = proxy.New(proxy.Options{
 		Policy: s.policyOf(cfg, secrets),
 		Table:  s.table, Authority: s.Authority, Credential: s.Credential, Session: s.ID, Audit: s.tally,
-		Values: s.cache.Get, Rejected: s.rejected, Log: a.logger(o.LogLevel), Roots: roots,
+		Values: s.cache.Get, Rejected: s.cache.Refresh, Log: a.logger(o.LogLevel), Roots: roots,
 		AllowPrivate: cfg.Egress.AllowPrivate, Resolve: cfg.Egress.Resolve, UpstreamProxy: via, Distrust: distrusted,
 	})
 	if err != nil {
@@ -199,16 +199,6 @@ func fits(sec config.Secret, value resolver.Secret) error {
 	}
 	return withHint(fmt.Errorf("%s: the value has line breaks or control bytes and could stand at none of its places", sec.Name),
 		"add a place in a body to its swap list, as in swap = [\"body\"], or take the value out of the blind child with expose = \"omit\"")
-}
-
-// rejected re-resolves the secrets of a request that its upstream answered with 401.
-func (s *blind) rejected(ctx context.Context, names []string) (changed bool) {
-	for _, name := range names {
-		if c, err := s.cache.Refresh(ctx, name); err == nil && c {
-			changed = true
-		}
-	}
-	return changed
 }
 
 // resolve fetches every value, together, before a child can ask for one.
