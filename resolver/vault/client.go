@@ -23,10 +23,7 @@ const maxBody = 4 << 20
 
 // newClient makes the API client. It reads the environment and the CA files.
 func newClient(o *Options) (*api.Client, error) {
-	address := o.Address
-	if address == "" {
-		address = o.Getenv("VAULT_ADDR")
-	}
+	address := o.address()
 	if address == "" {
 		return nil, &resolver.Error{Kind: resolver.InvalidReference, Message: "no Vault address is known",
 			Advice: `write address = "https://vault.example.com:8200" in the backend, or set VAULT_ADDR`}

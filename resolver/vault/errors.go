@@ -11,10 +11,16 @@ import (
 	"kz/resolver"
 )
 
-// explain makes an error of this module from what a request ended with.
-func (s *Store) explain(ctx context.Context, err error, path string) *resolver.Error {
+// explain makes an error of this module from what a request ended with. When
+// Vault refuses what was asked, it returns the answer too: what that means
+// depends on the request.
+func explain(ctx context.Context, o *Options, err error) (*resolver.Error, *answerError) {
 	if ctx.Err() != nil {
-		return resolver.Transport(ctx.Err())
+		return resolver.Transport(ctx.Err()), nil
+	}
+	var typed *resolver.Error
+	if errors.As(err, &typed) {
+		return typed, nil
 	}
 	var answer *answerError
 	if !errors.As(err, &answer) {
@@ -22,30 +28,61 @@ func (s *Store) explain(ctx context.Context, err error, path string) *resolver.E
 		if strings.Contains(e.Message, "unknown authority") {
 			e.Advice = `name the file of that authority in the backend: ca_cert = "corp-ca.pem"`
 		} else if e.Kind == resolver.Unavailable {
-			e.Advice = "check that Vault runs there: vault status -address=" + s.shown()
+			e.Advice = "check that Vault runs there: vault status -address=" + o.shown()
 		}
-		return e
+		return e, nil
 	}
 	e := &resolver.Error{Status: answer.status}
 	switch {
-	case answer.status == http.StatusNotFound:
-		s.explainNotFound(e, answer.body, path)
-	case answer.status == http.StatusForbidden, answer.status == http.StatusUnauthorized:
-		e.Kind, e.Message = resolver.AccessDenied, fmt.Sprintf("the token is not valid, or may not read %q", path)
-		e.Advice = fmt.Sprintf("check the token (vault token lookup), and that a policy gives it read on that path: vault token capabilities %s", shellQuote(path))
 	case answer.status == http.StatusTooManyRequests:
 		e.Kind, e.Advice = resolver.Throttled, "wait a little and try again; a longer `ttl` asks less often"
 	case answer.status == 472, answer.status == 473, answer.status == http.StatusPreconditionFailed, answer.status >= 500:
-		e.Kind, e.Advice = resolver.Unavailable, "see its state: vault status -address="+s.shown()
-		if says(answer.body, "Vault is sealed") {
+		e.Kind, e.Advice = resolver.Unavailable, "see its state: vault status -address="+o.shown()
+		switch {
+		case says(answer.body, "Vault is sealed"):
 			e.Code, e.Message = "sealed", "Vault is sealed"
 			e.Advice = "unseal it (vault operator unseal), or ask who runs it; " + e.Advice
+		case answer.status == 472, answer.status == 473, says(answer.body, "local node not active"):
+			e.Code, e.Message = "standby", "this node of Vault is on standby, and no active one answers for it"
+			e.Advice = "give the address of the active node, or of the cluster; " + e.Advice
 		}
+	case answer.downgrade:
+		e.Kind, e.Message = resolver.Unavailable, "Vault sends elsewhere, and not over https: the token is not sent there"
+		e.Advice = "set the api_addr of Vault's nodes to https, or give the address of the active one"
 	case answer.status >= 300 && answer.status < 400:
 		e.Kind, e.Message = resolver.Unavailable, "Vault sends elsewhere, more than once"
 		e.Advice = "give the address of the active node, or of the cluster"
 	default:
-		e.Kind, e.Message = resolver.InvalidReference, fmt.Sprintf("Vault refuses a read of %q", path)
+		e.Kind = resolver.InvalidReference
+		return e, answer
+	}
+	return e, nil
+}
+
+// explain is the function explain for a call with the session's token.
+func (s *Store) explain(ctx context.Context, err error, c call) *resolver.Error {
+	e, refused := explain(ctx, &s.opt, err)
+	if refused == nil {
+		return e
+	}
+	does, capabilities := "read", `["read"]`
+	if c.method == http.MethodPost {
+		does, capabilities = "write", `["create", "update"]`
+	}
+	path := strings.TrimPrefix(c.path, "sys/internal/ui/mounts/")
+	switch {
+	case refused.status == http.StatusNotFound:
+		s.explainNotFound(e, refused.body, path)
+	case dead(err):
+		e.Kind, e.Message = resolver.AccessDenied, "the token has expired or was revoked"
+		e.Advice = "log in again: vault login, or a new token in VAULT_TOKEN or the backend's `token`"
+	case refused.status == http.StatusForbidden, refused.status == http.StatusUnauthorized:
+		e.Kind, e.Message = resolver.AccessDenied, fmt.Sprintf("the token is not valid, or may not %s %q", does, path)
+		e.Advice = fmt.Sprintf("its policy needs path %q { capabilities = %s }; see what it has: vault token capabilities %s", path, capabilities, shellQuote(path))
+	case says(refused.body, "check-and-set parameter"):
+		e.Kind, e.Err = resolver.Unavailable, errOvertaken
+	default:
+		e.Message = fmt.Sprintf("Vault refuses to %s %q", does, path)
 		e.Advice = "check the path: vault read " + shellQuote(path)
 	}
 	return e
@@ -71,6 +108,7 @@ func (s *Store) explainNotFound(e *resolver.Error, body []byte, path string) {
 	if json.Unmarshal(body, &gone) != nil || gone.Data.Metadata.Version == 0 {
 		return
 	}
+	e.Err = goneError(gone.Data.Metadata.Version)
 	switch m := gone.Data.Metadata; {
 	case m.Destroyed:
 		e.Message = fmt.Sprintf("version %d of the secret at %q is destroyed", m.Version, path)
@@ -96,8 +134,8 @@ func says(body []byte, phrase string) bool {
 }
 
 // shown is the address as a message has it.
-func (s *Store) shown() string {
-	u, err := parseAddress(s.address())
+func (o *Options) shown() string {
+	u, err := parseAddress(o.address())
 	if err != nil {
 		return "…"
 	}

@@ -14,6 +14,15 @@ type mount struct {
 	kv   int    // 1 or 2; 0 is another engine
 }
 
+// place is what a reference leads to.
+type place struct {
+	path    string // with the mount in front, without /data/ unless the reference has it
+	named   string // the mount as the reference or the backend names it; "" when neither does
+	mount   mount  // as Vault says, when known is set
+	known   bool
+	version int
+}
+
 // place is the path a reference means, with its mount in front; mount is "" when
 // neither the reference nor the backend names it.
 func (s *Store) place(ref resolver.Ref) (path, mount string, err error) {
@@ -54,33 +63,30 @@ func withData(path, mount string) string {
 }
 
 // readObject reads a path, in the form that its mount asks for.
-func (s *Store) readObject(ctx context.Context, path, mount string, version int) (*object, error) {
-	m, known, err := s.mountOf(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	if known {
-		api := path
-		if m.kv == 2 {
-			api = withData(path, m.path)
+func (s *Store) readObject(ctx context.Context, p place) (*object, error) {
+	if p.known {
+		api := p.path
+		if p.mount.kv == 2 {
+			api = withData(p.path, p.mount.path)
 		}
-		o, err := s.read(ctx, api, version, m.kv == 2)
+		o, err := s.read(ctx, api, p.version, p.mount.kv == 2)
 		if errors.Is(err, resolver.NotFound) {
-			s.forget(m) // it may have been mounted anew, with another version
+			s.forget(p.mount) // it may have been mounted anew, with another version
 		}
 		return o, err
 	}
 	// Vault does not say what is mounted, to this token or at all. Version 2 is what
 	// there is most of; what is no version 2 has nothing at that path.
+	mount := p.named
 	if mount == "" {
-		mount, _, _ = strings.Cut(path, "/")
+		mount, _, _ = strings.Cut(p.path, "/")
 	}
-	guess := withData(path, mount+"/")
-	o, err := s.read(ctx, guess, version, true)
-	if guess == path || !errors.Is(err, resolver.NotFound) && !errors.Is(err, resolver.AccessDenied) {
+	guess := withData(p.path, mount+"/")
+	o, err := s.read(ctx, guess, p.version, true)
+	if guess == p.path || !errors.Is(err, resolver.NotFound) && !errors.Is(err, resolver.AccessDenied) {
 		return o, err
 	}
-	plain, second := s.read(ctx, path, 0, false)
+	plain, second := s.read(ctx, p.path, 0, false)
 	if second == nil || errors.Is(err, resolver.NotFound) {
 		return plain, second
 	}
@@ -88,16 +94,19 @@ func (s *Store) readObject(ctx context.Context, path, mount string, version int)
 }
 
 // mountOf asks Vault what is mounted where path leads, as the vault command
-// does. known is unset when Vault does not say.
+// does. known is unset when Vault does not say. Of several mounts kept, one
+// inside the other, the inner one is meant.
 func (s *Store) mountOf(ctx context.Context, path string) (m mount, known bool, err error) {
 	s.mu.Lock()
-	for prefix, m := range s.mounts {
-		if strings.HasPrefix(path+"/", prefix) {
-			s.mu.Unlock()
-			return m, true, nil
+	for prefix, kept := range s.mounts {
+		if strings.HasPrefix(path+"/", prefix) && len(prefix) > len(m.path) {
+			m, known = kept, true
 		}
 	}
 	s.mu.Unlock()
+	if known {
+		return m, true, nil
+	}
 	var answer struct {
 		Data struct {
 			Path    string
@@ -105,7 +114,7 @@ func (s *Store) mountOf(ctx context.Context, path string) (m mount, known bool, 
 			Options map[string]string
 		}
 	}
-	if err := s.getInto(ctx, "sys/internal/ui/mounts/"+path, &answer); err != nil {
+	if err := s.callInto(ctx, call{path: "sys/internal/ui/mounts/" + path, asking: true}, &answer); err != nil {
 		switch resolver.KindOf(err) {
 		case resolver.NotFound, resolver.AccessDenied, resolver.InvalidReference:
 			return mount{}, false, nil

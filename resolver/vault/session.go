@@ -2,6 +2,8 @@ package vault
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,62 +12,93 @@ import (
 	"kz/resolver"
 )
 
-// auth is one way to come by a token. Each call is a login of its own.
+// auth is one way to come by a token. Each call is a login of its own; there is
+// never more than one under way.
 type auth interface {
 	login(ctx context.Context, c *api.Client) (grant, error)
 }
 
-// grant is a token, and when to log in again. A zero time means never: the
+// grant is a token, and when to log in again. Zero times mean never: the
 // session then renews the token itself, if Vault says that it can be renewed.
 type grant struct {
 	token      resolver.Secret
 	loginAgain time.Time
+	ends       time.Time
+	own        bool // it was made by this login, and for it alone
+	revocable  bool // it can be revoked, and with it its leases
 }
 
-// session holds the client and its token. The zero time of every life is "none".
+const (
+	// refusedFor is how long a login that Vault refused is not tried again: Vault locks a
+	// role out after five refused logins (user lockout, on by default for AppRole).
+	refusedFor = 10 * time.Second
+	// unhelpedFor is how long a refusal brings no new login where the last one did not help.
+	unhelpedFor = 30 * time.Second
+	// maxTokens bounds the tokens of earlier logins that are kept to be revoked.
+	maxTokens = 64
+)
+
+// session holds the client and its token.
 type session struct {
 	opt  *Options
 	auth auth
 
-	mu     sync.Mutex
-	client *api.Client
-	grant  grant
-	life   *life // of the grant's token
+	mu       sync.Mutex
+	client   *api.Client
+	grant    grant
+	life     *life   // of the grant's token; nil: not asked for
+	flight   *flight // the login under way
+	refused  *flight // the last login, when Vault refused it, until refusedTill
+	till     time.Time
+	unhelpAt time.Time // until when a refusal brings no new login
+	before   []grant   // own tokens of earlier logins: leases may be bound to them
 }
 
-// lifePatience is how long a value that has been read waits for Vault to say
-// how long the token lives.
-const lifePatience = time.Second
+// flight is a login that is shared by all who need it. Its fields are set before done is closed.
+type flight struct {
+	done  chan struct{}
+	token resolver.Secret
+	err   error
+}
 
-// life is how long a token lives, once Vault has said so.
-type life struct {
-	known   chan struct{} // closed when renewAt is what it will be
-	renewAt time.Time     // zero: the token needs no renewal, or cannot be renewed
+func (f *flight) wait(ctx context.Context) (resolver.Secret, error) {
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		return resolver.Secret{}, resolver.Transport(ctx.Err())
+	}
 }
 
 // open returns the client with a token that should be good, logging in or
-// renewing the token when it is time.
+// renewing the token when it is time. When the login fails that is due before
+// the token ends, the token goes on to be used.
 func (s *session) open(ctx context.Context) (*api.Client, resolver.Secret, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.client == nil {
 		client, err := newClient(s.opt)
 		if err != nil {
+			s.mu.Unlock()
 			return nil, resolver.Secret{}, err
 		}
 		s.client = client
 	}
-	now := s.opt.Now()
-	if s.grant.token.IsZero() || !s.grant.loginAgain.IsZero() && !now.Before(s.grant.loginAgain) {
-		if err := s.loginLocked(ctx); err != nil {
-			return nil, resolver.Secret{}, err
+	now, client, g := s.opt.Now(), s.client, s.grant
+	if !g.token.IsZero() && (g.loginAgain.IsZero() || now.Before(g.loginAgain)) {
+		if due := s.life.due(); !due.IsZero() && !now.Before(due) {
+			s.life = &life{known: make(chan struct{})}
+			go s.renew(client, s.life, g.token)
 		}
+		s.mu.Unlock()
+		return client, g.token, nil
 	}
-	if due := s.life.due(); !due.IsZero() && !now.Before(due) {
-		s.life = &life{known: make(chan struct{})}
-		go s.renew(s.client, s.life)
+	f := s.joinLocked()
+	s.mu.Unlock()
+	token, err := f.wait(ctx)
+	if err != nil && ctx.Err() == nil && !g.token.IsZero() && now.Before(g.ends) {
+		return client, g.token, nil
 	}
-	return s.client, s.grant.token, nil
+	return client, token, err
 }
 
 // accepted is told that Vault answered with the token. The first time, it asks
@@ -73,98 +106,100 @@ func (s *session) open(ctx context.Context) (*api.Client, resolver.Secret, error
 func (s *session) accepted() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.life == nil && s.grant.loginAgain.IsZero() {
+	if s.life == nil && !s.grant.own && !s.grant.token.IsZero() {
 		s.life = &life{known: make(chan struct{})}
-		go s.learn(s.client, s.life)
+		go s.learn(s.client, s.life, s.grant.token)
 	}
 }
 
-func (s *session) loginLocked(ctx context.Context) error {
-	g, err := s.auth.login(ctx, s.client)
+// joinLocked returns the login under way, or begins one.
+func (s *session) joinLocked() *flight {
+	if s.flight != nil {
+		return s.flight
+	}
+	if s.refused != nil && s.opt.Now().Before(s.till) {
+		return s.refused
+	}
+	s.flight, s.refused = &flight{done: make(chan struct{})}, nil
+	go s.fly(s.client, s.flight)
+	return s.flight
+}
+
+// fly logs in. Nobody's context bounds it but the time limit: others may be waiting.
+func (s *session) fly(c *api.Client, f *flight) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.opt.Timeout)
+	defer cancel()
+	g, err := s.auth.login(ctx, c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(f.done)
+	s.flight = nil
 	if err != nil {
-		return err
+		f.err = err
+		if _, users := s.auth.(tokenAuth); !users && (errors.Is(err, resolver.AccessDenied) || errors.Is(err, resolver.InvalidReference)) {
+			s.refused, s.till = f, s.opt.Now().Add(refusedFor)
+		}
+		return
 	}
 	if !g.token.Equal(s.grant.token) {
 		s.life = nil
+		now := s.opt.Now()
+		s.before = slices.DeleteFunc(s.before, func(b grant) bool { return !b.ends.IsZero() && !now.Before(b.ends) })
+		if s.grant.own && len(s.before) < maxTokens {
+			s.before = append(s.before, s.grant)
+		}
 	}
-	s.grant = g
-	s.client.SetToken(g.token.Reveal())
-	return nil
+	s.grant, f.token = g, g.token
 }
 
 // again logs in anew after Vault refused a token, and reports whether that
 // brought another one. Of several callers who were refused, the first logs in.
-func (s *session) again(ctx context.Context, refused resolver.Secret) bool {
+func (s *session) again(ctx context.Context, refused resolver.Secret) (bool, error) {
+	s.mu.Lock()
+	if !s.grant.token.Equal(refused) {
+		s.mu.Unlock()
+		return true, nil
+	}
+	client, own, unhelped := s.client, s.grant.own, s.opt.Now().Before(s.unhelpAt)
+	s.mu.Unlock()
+	if own && unhelped {
+		if _, err := send(ctx, client, call{path: "auth/token/lookup-self", token: refused}); err == nil {
+			return false, nil // the token is good: what is missing is a permission
+		}
+	}
+	s.mu.Lock()
+	if !s.grant.token.Equal(refused) {
+		s.mu.Unlock()
+		return true, nil
+	}
+	f := s.joinLocked()
+	s.mu.Unlock()
+	token, err := f.wait(ctx)
+	return err == nil && !token.Equal(refused), err
+}
+
+// unhelped is told that Vault refused what was asked with a new token as well.
+func (s *session) unhelped() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.grant.token.Equal(refused) {
-		return true
-	}
-	return s.loginLocked(ctx) == nil && !s.grant.token.Equal(refused)
+	s.unhelpAt = s.opt.Now().Add(unhelpedFor)
 }
 
-// renewAt is when the token should be renewed; it waits a little for Vault to
-// have said how long it lives.
-func (s *session) renewAt(ctx context.Context) time.Time {
+// fresh reports whether Vault gave the token to this session, and it has not ended.
+func (s *session) fresh() bool {
 	s.mu.Lock()
-	l, login := s.life, s.grant.loginAgain
+	defer s.mu.Unlock()
+	return s.grant.own && (s.grant.ends.IsZero() || s.opt.Now().Before(s.grant.ends))
+}
+
+// tokenEnds is when what is bound to the token has to be fetched again, because
+// there will be another one or because the token needs a renewal; zero: never.
+func (s *session) tokenEnds(ctx context.Context) time.Time {
+	s.mu.Lock()
+	own, login := s.grant.own, s.grant.loginAgain
 	s.mu.Unlock()
-	if l == nil || !login.IsZero() {
+	if own {
 		return login
 	}
-	slow := time.NewTimer(lifePatience)
-	defer slow.Stop()
-	select {
-	case <-l.known:
-		return l.renewAt
-	case <-ctx.Done():
-	case <-slow.C:
-	}
-	return time.Time{}
-}
-
-// due is when to renew the token, as far as is known.
-func (l *life) due() time.Time {
-	if l == nil {
-		return time.Time{}
-	}
-	select {
-	case <-l.known:
-		return l.renewAt
-	default:
-		return time.Time{}
-	}
-}
-
-// learn asks how long the token lives. That Vault does not say is no failure.
-func (s *session) learn(c *api.Client, l *life) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opt.Timeout)
-	defer cancel()
-	defer close(l.known)
-	answer, err := c.Auth().Token().LookupSelfWithContext(ctx)
-	if err != nil || answer == nil {
-		return
-	}
-	ttl, errTTL := answer.TokenTTL()
-	renewable, errRenewable := answer.TokenIsRenewable()
-	if errTTL == nil && errRenewable == nil && renewable {
-		l.settle(s.opt.Now(), ttl)
-	}
-}
-
-// renew renews the token. One that cannot be renewed any more ends by itself.
-func (s *session) renew(c *api.Client, l *life) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opt.Timeout)
-	defer cancel()
-	defer close(l.known)
-	answer, err := c.Auth().Token().RenewSelfWithContext(ctx, 0)
-	if err == nil && answer != nil && answer.Auth != nil && answer.Auth.Renewable {
-		l.settle(s.opt.Now(), time.Duration(answer.Auth.LeaseDuration)*time.Second)
-	}
-}
-
-func (l *life) settle(now time.Time, ttl time.Duration) {
-	if ttl > 0 {
-		l.renewAt = now.Add(ttl * 4 / 5)
-	}
+	return s.renewAt(ctx)
 }

@@ -2,8 +2,7 @@ package vault
 
 import (
 	"context"
-	"io"
-	"os"
+	"errors"
 	"path/filepath"
 	"strings"
 	"unicode"
@@ -28,13 +27,22 @@ func (a tokenAuth) login(context.Context, *api.Client) (grant, error) {
 			return grant{}, err
 		}
 	}
-	switch {
-	case token == "":
+	if token == "" {
 		return grant{}, &resolver.Error{Kind: resolver.AccessDenied, Message: "no Vault token is found", Advice: "log in (vault login), or set VAULT_TOKEN"}
-	case strings.ContainsFunc(token, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return grant{}, &resolver.Error{Kind: resolver.AccessDenied, Message: "the Vault token has characters that no token has", Advice: "log in again: vault login"}
 	}
-	return grant{token: resolver.NewSecret(token)}, nil
+	secret := resolver.NewSecret(token)
+	if err := unsendable(secret, "the Vault token"); err != nil {
+		return grant{}, err
+	}
+	return grant{token: secret}, nil
+}
+
+// unsendable is an error for a token that cannot stand in a header.
+func unsendable(token resolver.Secret, what string) error {
+	if !strings.ContainsFunc(token.Reveal(), func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return nil
+	}
+	return &resolver.Error{Kind: resolver.AccessDenied, Message: what + " has characters that no token has", Advice: "take it anew, as one line: vault login"}
 }
 
 // file reads ~/.vault-token; "" when there is none.
@@ -43,18 +51,9 @@ func (a tokenAuth) file() (string, error) {
 	if err != nil {
 		return "", nil
 	}
-	path := filepath.Join(home, ".vault-token")
-	f, err := os.Open(path)
-	if os.IsNotExist(err) {
+	text, err := readSmall(filepath.Join(home, ".vault-token"))
+	if errors.Is(err, resolver.NotFound) {
 		return "", nil
 	}
-	if err != nil {
-		return "", resolver.File(path, err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 64<<10))
-	if err != nil {
-		return "", resolver.File(path, err)
-	}
-	return strings.TrimSpace(string(text)), nil
+	return strings.TrimSpace(text), err
 }

@@ -10,6 +10,13 @@
 // value, accessToken, apiKey and token that it has; else its only member; else
 // the whole object as JSON.
 //
+// What other engines lease, such as the user of a database, is the same value for
+// as long as its lease can be renewed, which happens lazily: at the first use
+// after four fifths of it. Close revokes the leases, and the token of a login
+// that the Store made itself.
+//
+// Put writes to KV: one field with the others kept, or the whole object.
+//
 // The client's own settings come from the user's environment, as for the vault
 // command: VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, VAULT_CLIENT_CERT,
 // VAULT_PROXY_ADDR and HTTPS_PROXY among them. VAULT_SKIP_VERIFY has no effect:
@@ -27,27 +34,41 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"kz/resolver"
 )
 
 // Options sets up a Store.
 type Options struct {
-	Address   string          // "": VAULT_ADDR
-	Namespace string          // "": VAULT_NAMESPACE, else none
-	Mount     string          // "": the path begins with the mount. A Ref's Mount goes before it
-	CACert    string          // file of PEM certificates to trust in place of the system's; "": VAULT_CACERT, else the system's
-	Token     resolver.Secret // zero: VAULT_TOKEN, else the file ~/.vault-token
-	Timeout   time.Duration   // of one call with its retries; 0 is resolver.DefaultTimeout
+	Address   string        // "": VAULT_ADDR
+	Namespace string        // "": VAULT_NAMESPACE, else none
+	Mount     string        // "": the path begins with the mount. A Ref's Mount goes before it
+	CACert    string        // file of PEM certificates to trust in place of the system's; "": VAULT_CACERT, else the system's
+	Auth      string        // "token", "approle" or "kubernetes"; "": token
+	AuthMount string        // where the AppRole or Kubernetes method is mounted; "": at its own name
+	Timeout   time.Duration // of one call with its retries; 0 is resolver.DefaultTimeout
+
+	Token resolver.Secret // token; zero: VAULT_TOKEN, else the file ~/.vault-token
+
+	RoleID          string          // approle
+	SecretID        resolver.Secret // approle; zero: WrappedSecretID, else the role needs none
+	WrappedSecretID resolver.Secret // approle: a response-wrapping token that holds the secret ID. It is unwrapped once
+
+	Role    string // kubernetes
+	JWTPath string // kubernetes: the service account's token, read at each login; "": where a pod has it
 
 	Getenv func(string) string    // for VAULT_ADDR and VAULT_TOKEN; nil is os.Getenv
 	Home   func() (string, error) // where .vault-token is; nil is os.UserHomeDir
 	Now    func() time.Time       // nil is time.Now
 }
 
-// Store is one Vault as seen with one token. It is safe for concurrent use.
+// Store is one Vault as seen with one login. It is safe for concurrent use.
 type Store struct {
 	opt     Options
 	session session
+	leases  leases
+	shared  singleflight.Group // reads of what may be leased
 	mu      sync.Mutex
 	mounts  map[string]mount // by path, which ends in /
 }
@@ -65,6 +86,14 @@ func New(o Options) (*Store, error) {
 	if err := checkPath(o.Mount); o.Mount != "" && err != nil {
 		problems = append(problems, errors.New("vault: mount is not a plain path"))
 	}
+	o.AuthMount = strings.TrimPrefix(strings.Trim(o.AuthMount, "/"), "auth/") // as `vault auth list` and its paths show it
+	if err := checkPath(o.AuthMount); o.AuthMount != "" && err != nil {
+		problems = append(problems, errors.New("vault: auth_mount is not a plain path"))
+	}
+	login, err := newAuth(&o)
+	if err != nil {
+		problems = append(problems, err)
+	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
@@ -81,8 +110,30 @@ func New(o Options) (*Store, error) {
 		o.Now = time.Now
 	}
 	s := &Store{opt: o, mounts: map[string]mount{}}
-	s.session = session{opt: &s.opt, auth: tokenAuth{&s.opt}}
+	s.session = session{opt: &s.opt, auth: login(&s.opt)}
 	return s, nil
+}
+
+// newAuth checks the settings of one way to log in, and returns what makes it.
+func newAuth(o *Options) (func(*Options) auth, error) {
+	switch o.Auth {
+	case "", "token":
+		return func(o *Options) auth { return tokenAuth{o} }, nil
+	case "approle":
+		switch {
+		case o.RoleID == "":
+			return nil, errors.New("vault: role_id is missing")
+		case !o.SecretID.IsZero() && !o.WrappedSecretID.IsZero():
+			return nil, errors.New("vault: secret_id and wrapped_secret_id are both given")
+		}
+		return func(o *Options) auth { return &appRole{opt: o} }, nil
+	case "kubernetes":
+		if o.Role == "" {
+			return nil, errors.New("vault: role is missing")
+		}
+		return func(o *Options) auth { return kubernetes{o} }, nil
+	}
+	return nil, errors.New("vault: auth is not token, approle or kubernetes")
 }
 
 // parseAddress takes an http, https or unix URL. A user and password in it
@@ -115,40 +166,49 @@ func (s *Store) ResolveBatch(ctx context.Context, refs []resolver.Ref) []resolve
 	return resolver.Wave(ctx, refs, resolver.DefaultLimit, s.fetch, pick)
 }
 
-// fetch reads one object. The value is due again when its lease or the token's
-// life has only a fifth left.
+// fetch reads one object, or goes on with its lease.
 func (s *Store) fetch(ctx context.Context, ref resolver.Ref) (resolver.Result, error) {
+	leave, err := s.leases.enter()
+	if err != nil {
+		return resolver.Result{}, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
 	defer cancel()
 	path, mount, err := s.place(ref)
 	if err != nil {
 		return resolver.Result{}, err
 	}
-	object, err := s.readObject(ctx, path, mount, ref.Version)
+	m, known, err := s.mountOf(ctx, path)
 	if err != nil {
 		return resolver.Result{}, err
 	}
-	r := resolver.Result{Secret: resolver.NewSecret(string(object.data))}
-	if object.leaseID != "" && object.lease > 0 {
-		r.RefreshAt = s.opt.Now().Add(object.lease * 4 / 5)
+	p := place{path: path, named: mount, mount: m, known: known, version: ref.Version}
+	if !known || m.kv == 0 {
+		return s.fetchShared(ctx, p)
 	}
-	if renew := s.session.renewAt(ctx); !renew.IsZero() && (r.RefreshAt.IsZero() || renew.Before(r.RefreshAt)) {
-		r.RefreshAt = renew
+	object, err := s.readObject(ctx, p)
+	if err != nil {
+		return resolver.Result{}, err
 	}
-	return r, nil
+	return resolver.Result{Secret: resolver.NewSecret(string(object.data)), RefreshAt: s.session.renewAt(ctx)}, nil
 }
 
-// Check looks the token up, which any valid token may do.
+// Check looks the token up, which any valid token may do that has the default
+// policy; one without is good when Vault has just given it.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
 	defer cancel()
-	_, err := s.get(ctx, "auth/token/lookup-self", nil)
+	_, _, err := s.call(ctx, call{path: "auth/token/lookup-self"})
+	if errors.Is(err, resolver.AccessDenied) && s.session.fresh() {
+		return nil
+	}
 	return err
 }
 
 // Warnings says whether the token and the values travel in clear text.
 func (s *Store) Warnings() []string {
-	address := s.address()
+	address := s.opt.address()
 	u, err := parseAddress(address)
 	if err != nil || u.Scheme != "http" || loopback(u.Hostname()) {
 		return nil
@@ -163,11 +223,11 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-func (s *Store) address() string {
-	if s.opt.Address != "" {
-		return s.opt.Address
+func (o *Options) address() string {
+	if o.Address != "" {
+		return o.Address
 	}
-	return s.opt.Getenv("VAULT_ADDR")
+	return o.Getenv("VAULT_ADDR")
 }
 
 // hostOf is the address as a message shows it.
