@@ -28,6 +28,8 @@ type app struct {
 
 	process process // what harden left
 
+	held heldStores // what closeStores gives back
+
 	runtimes string // pattern of the runtime directories of users
 
 	cwd        func() (string, error)
@@ -100,7 +102,10 @@ func Main() (code int) {
 func (a *app) main(ctx context.Context, args []string) int {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	err := execute(ctx, newRootCmd(a), args)
+	err := func() error {
+		defer a.closeStores()
+		return execute(ctx, newRootCmd(a), args)
+	}()
 	var cause *interruption
 	if err != nil && errors.As(context.Cause(ctx), &cause) {
 		err = cause // whatever failed, failed because of it

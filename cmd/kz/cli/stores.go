@@ -9,7 +9,6 @@ import (
 	"kz/resolver"
 	"kz/resolver/env"
 	"kz/resolver/envfile"
-	"kz/resolver/vault"
 )
 
 // storeMaker makes the store of one backend. It does no I/O.
@@ -24,10 +23,7 @@ var storeMakers = map[string]storeMaker{
 		return env.New(env.Options{Lookup: a.lookupEnv})
 	},
 	config.AWSSecretsManager: awsSecretsManager,
-	config.HashicorpVault: func(_ *app, b backend) (resolver.Resolver, error) {
-		return vault.New(vault.Options{Address: b.Text("address"), Namespace: b.Text("namespace"), Mount: b.Text("mount"),
-			CACert: b.Text("ca_cert"), Token: b.Secret("token")})
-	},
+	config.HashicorpVault:    hashicorpVault,
 }
 
 // backend is a backend of the configuration with the values of its chained settings.
@@ -62,6 +58,7 @@ func (a *app) stores(cfg *config.Config, get getSecret) (map[string]resolver.Res
 		}
 		stores[name] = store
 	}
+	a.held.keep(stores)
 	return stores, errors.Join(errs...)
 }
 
