@@ -17,6 +17,7 @@ import (
 //	KZ_TEST_VAULT       the program of test/vaultsrv; default CACHE/vaultsrv
 //	KZ_TEST_NPM         the directory in which npm has put modules; default CACHE/npm
 //	KZ_TEST_H2SPEC      h2spec; default CACHE/h2spec
+//	KZ_TEST_SOPS        sops; default CACHE/sops
 //	KZ_TEST_NODE        Node 24; default the one in CACHE/node
 //	KZ_TEST_TRUSTSTORE=1  tests may change this machine's trust stores (they undo it)
 //
@@ -108,6 +109,19 @@ func H2spec(t testing.TB) string {
 	}
 	if _, err := os.Stat(path); err != nil {
 		Missing(t, "h2spec, which `test/run` builds or KZ_TEST_H2SPEC names")
+	}
+	return path
+}
+
+// Sops is sops at the version of test/sops/go.mod.
+func Sops(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("KZ_TEST_SOPS")
+	if path == "" {
+		path = filepath.Join(CacheDir(), "sops")
+	}
+	if _, err := os.Stat(path); err != nil {
+		Missing(t, "sops, which `test/run` builds or KZ_TEST_SOPS names")
 	}
 	return path
 }

@@ -22,6 +22,7 @@ var storeMakers = map[string]storeMaker{
 	config.Env: func(a *app, _ backend) (resolver.Resolver, error) {
 		return env.New(env.Options{Lookup: a.lookupEnv})
 	},
+	config.Age: newAgeStore,
 	config.AWSSecretsManager: awsSecretsManager,
 	config.HashicorpVault:    hashicorpVault,
 }
