@@ -50,7 +50,7 @@ var rooms = map[string]room{
 
 	"resolver/resolvertest":         {kz: []string{"kz/resolver"}},
 	"resolver/resolvertest/gcpfake": {},
-	"resolver/resolvertest/awsfake": {modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"resolver/resolvertest/awsfake": {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 }
 
 // testRoom is for everything below test/.

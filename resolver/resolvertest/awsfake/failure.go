@@ -9,7 +9,7 @@ import (
 // properly signed are refused before failures are looked at.
 type Failure struct {
 	Operation string // "" is any
-	SecretID  string // as the client writes it; "" is any. In a batch, a named secret fails alone
+	SecretID  string // the secret, parameter or role, as the client writes it; "" is any. In a batch of secrets, a named one fails alone
 	Status    int    // 0 is 400
 	Code      string // "AccessDeniedException"
 	Message   string

@@ -3,11 +3,8 @@ package awsfake
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // maxBatch is how many secrets one BatchGetSecretValue may name.
@@ -25,26 +22,6 @@ type input struct {
 	NextToken    string
 	Stages       []string `json:"VersionStages"`
 	Token        string   `json:"ClientRequestToken"`
-}
-
-func parseCall(r *http.Request, body []byte) *call {
-	c := &call{body: body, header: r.Header.Clone()}
-	if target := r.Header.Get("X-Amz-Target"); target != "" {
-		c.op = strings.TrimPrefix(target, "secretsmanager.")
-		var in input
-		if json.Unmarshal(body, &in) == nil {
-			c.ids = in.SecretIDList
-			if in.SecretID != "" {
-				c.ids = []string{in.SecretID}
-			}
-		}
-		return c
-	}
-	c.query = true
-	if form, err := url.ParseQuery(string(body)); err == nil {
-		c.op = form.Get("Action")
-	}
-	return c
 }
 
 func (s *Server) secretsManager(c *call) (any, *fault) {

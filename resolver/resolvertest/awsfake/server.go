@@ -1,8 +1,9 @@
-// Package awsfake is a stand-in for AWS Secrets Manager and STS, for tests.
+// Package awsfake is a stand-in for AWS Secrets Manager, Systems Manager's
+// Parameter Store and STS, for tests.
 //
 // A [Server] is an http.Handler that speaks the services' own protocols
-// (Secrets Manager's JSON 1.1, STS's query and XML, the container credential
-// endpoint) and verifies every signature by signing the request again with
+// (JSON 1.1, STS's query and XML, the container credential endpoint, which is
+// that of the EKS pod identity agent) and verifies every signature by signing the request again with
 // the SDK's own SigV4 signer, so that a client with a wrong key, a wrong
 // region or a changed body is refused as AWS would refuse it.
 //
@@ -41,23 +42,25 @@ type Options struct {
 	Region           string           // "" is us-east-1; requests signed for another region are refused
 	AccountID        string           // "" is 123456789012
 	Keys             []Key            // none: DefaultKey
-	WebIdentityToken string           // the one token that AssumeRoleWithWebIdentity accepts; "" refuses all
+	WebIdentityToken string           // the one token that AssumeRoleWithWebIdentity accepts; "" refuses all; see SetWebIdentityToken
 	ContainerToken   string           // the Authorization that GET /v1/credentials expects; "" turns the endpoint off
 	ExternalID       string           // what AssumeRole must be given; "" takes anything
 	PageSize         int              // entries in a BatchGetSecretValue or ListSecrets page; 0 is 20
 	Now              func() time.Time // nil is time.Now
+	Issuer           *Server          // whose temporary keys are accepted too; nil: only its own
 }
 
 // Server is the fake. It is safe for concurrent use.
 type Server struct {
 	opt Options
 
-	mu       sync.Mutex
-	keys     map[string]Key
-	secrets  map[string]*secret
-	failures []*Failure
-	log      []Request
-	serial   int
+	mu         sync.Mutex
+	keys       map[string]Key
+	secrets    map[string]*secret
+	parameters map[string]*parameter
+	failures   []*Failure
+	log        []Request
+	serial     int
 }
 
 // Request is one entry of the request log.
@@ -88,7 +91,7 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{opt: o, keys: map[string]Key{}, secrets: map[string]*secret{}}
+	s := &Server{opt: o, keys: map[string]Key{}, secrets: map[string]*secret{}, parameters: map[string]*parameter{}}
 	for _, k := range o.Keys {
 		s.keys[k.AccessKeyID] = k
 	}
@@ -113,16 +116,6 @@ func (s *Server) Count(operation string) int {
 	return n
 }
 
-// call is one request on its way through the fake.
-type call struct {
-	op     string
-	query  bool // STS: answers are XML
-	body   []byte
-	ids    []string
-	key    Key
-	header http.Header
-}
-
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
@@ -133,6 +126,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.containerCredentials(w, r)
 		return
 	}
+	w.Header().Set("Date", s.opt.Now().UTC().Format(http.TimeFormat)) // by which the SDK mends its clock
 	c := parseCall(r, body)
 	result, fault := s.answer(r, c)
 	if fault != nil && fault.hang {
@@ -146,7 +140,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.record(c, status, code)
 	w.Header().Set("X-Amzn-Requestid", s.requestID())
-	if c.query {
+	if c.query() {
 		writeXML(w, c.op, result, fault)
 		return
 	}
@@ -155,6 +149,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer checks the signature, then injected failures, then does the work.
 func (s *Server) answer(r *http.Request, c *call) (any, *fault) {
+	if c.service == "" || r.Method != http.MethodPost || r.URL.Path != "/" {
+		return nil, &fault{status: 404, code: "UnknownOperationException"}
+	}
 	anonymous := c.op == "AssumeRoleWithWebIdentity"
 	if !anonymous {
 		key, f := s.verify(r, c)
@@ -166,8 +163,11 @@ func (s *Server) answer(r *http.Request, c *call) (any, *fault) {
 	if f := s.injected(c); f != nil {
 		return nil, f
 	}
-	if c.query {
+	if c.query() {
 		return s.sts(c)
+	}
+	if c.service == "ssm" {
+		return s.ssm(c)
 	}
 	return s.secretsManager(c)
 }

@@ -236,7 +236,7 @@ func TestSTS(t *testing.T) {
 		anon := cfg.Copy()
 		anon.Credentials = nil
 		for token, want := range map[string]string{"jwt": "", "other": "InvalidIdentityToken"} {
-			_, err := sts.NewFromConfig(anon).AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: aws.String("s"), WebIdentityToken: &token})
+			_, err := sts.NewFromConfig(anon).AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: aws.String("kz"), WebIdentityToken: &token})
 			if code(err) != want || (err != nil) != (want != "") {
 				t.Errorf("%s: %v", token, err)
 			}

@@ -54,9 +54,7 @@ func (s *Server) verify(r *http.Request, c *call) (Key, *fault) {
 	if !ok {
 		return Key{}, refused(c, "MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
-	s.mu.Lock()
-	key, ok := s.keys[credential[0]]
-	s.mu.Unlock()
+	key, ok := s.keyOf(credential[0])
 	token := r.Header.Get("X-Amz-Security-Token")
 	if !ok || token != key.SessionToken {
 		return Key{}, refused(c, "UnrecognizedClientException", "The security token included in the request is invalid.")
@@ -65,11 +63,7 @@ func (s *Server) verify(r *http.Request, c *call) (Key, *fault) {
 	if !key.Expires.IsZero() && !now.Before(key.Expires) {
 		return Key{}, refused(c, "ExpiredTokenException", "The security token included in the request is expired")
 	}
-	service := "secretsmanager"
-	if c.query {
-		service = "sts"
-	}
-	if credential[2] != s.opt.Region || credential[3] != service || credential[4] != "aws4_request" {
+	if credential[2] != s.opt.Region || credential[3] != c.service || credential[4] != "aws4_request" {
 		return Key{}, refused(c, "InvalidSignatureException", "Credential should be scoped to a valid region.")
 	}
 	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
@@ -86,6 +80,16 @@ func (s *Server) verify(r *http.Request, c *call) (Key, *fault) {
 		return Key{}, refused(c, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided.")
 	}
 	return key, nil
+}
+
+func (s *Server) keyOf(id string) (Key, bool) {
+	s.mu.Lock()
+	key, ok := s.keys[id]
+	s.mu.Unlock()
+	if !ok && s.opt.Issuer != nil {
+		return s.opt.Issuer.keyOf(id)
+	}
+	return key, ok
 }
 
 // sign returns the signature that the request should carry.
@@ -115,7 +119,7 @@ func sign(r *http.Request, body []byte, key Key, credential, signed []string, at
 // refused is what a service says to a request it cannot authenticate: Secrets
 // Manager answers 400, STS 403.
 func refused(c *call, code, message string) *fault {
-	if c.query {
+	if c.query() {
 		switch code {
 		case "UnrecognizedClientException":
 			code = "InvalidClientTokenId"

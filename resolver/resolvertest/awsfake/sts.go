@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,16 @@ type stsUser struct {
 	Arn           string
 }
 
+// sessionName is the pattern that the API gives for it.
+var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+
+// SetWebIdentityToken changes the token that AssumeRoleWithWebIdentity accepts, as a cluster does once in a while.
+func (s *Server) SetWebIdentityToken(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opt.WebIdentityToken = token
+}
+
 func (s *Server) sts(c *call) (any, *fault) {
 	form, err := url.ParseQuery(string(c.body))
 	if err != nil {
@@ -46,12 +57,18 @@ func (s *Server) sts(c *call) (any, *fault) {
 		}
 		return stsResult{Account: s.opt.AccountID, Arn: arn, UserID: c.key.AccessKeyID}, nil
 	case "AssumeRole":
-		if s.opt.ExternalID != "" && form.Get("ExternalId") != s.opt.ExternalID {
+		s.mu.Lock()
+		external := s.opt.ExternalID
+		s.mu.Unlock()
+		if external != "" && form.Get("ExternalId") != external {
 			return nil, &fault{status: 403, code: "AccessDenied", message: "User is not authorized to perform: sts:AssumeRole"}
 		}
 		return s.assume(form)
 	case "AssumeRoleWithWebIdentity":
-		if s.opt.WebIdentityToken == "" || form.Get("WebIdentityToken") != s.opt.WebIdentityToken {
+		s.mu.Lock()
+		token := s.opt.WebIdentityToken
+		s.mu.Unlock()
+		if token == "" || form.Get("WebIdentityToken") != token {
 			return nil, &fault{status: 400, code: "InvalidIdentityToken", message: "The web identity token could not be validated."}
 		}
 		return s.assume(form)
@@ -63,8 +80,11 @@ func (s *Server) sts(c *call) (any, *fault) {
 func (s *Server) assume(form url.Values) (any, *fault) {
 	account, role, ok := strings.Cut(form.Get("RoleArn"), ":role/")
 	session := form.Get("RoleSessionName")
-	if !ok || session == "" {
-		return nil, &fault{status: 400, code: "ValidationError", message: "RoleArn and RoleSessionName are required."}
+	if !ok || !sessionName.MatchString(session) {
+		return nil, &fault{status: 400, code: "ValidationError", message: "RoleArn and RoleSessionName are required, and must satisfy their patterns."}
+	}
+	if policy := form.Get("Policy"); policy != "" && !json.Valid([]byte(policy)) {
+		return nil, &fault{status: 400, code: "MalformedPolicyDocument", message: "Syntax errors in policy."}
 	}
 	seconds := 3600
 	if d := form.Get("DurationSeconds"); d != "" {
@@ -102,10 +122,13 @@ func (s *Server) mint(arn string, life time.Duration) Key {
 
 // containerCredentials is the endpoint of ECS and EKS pod identity.
 func (s *Server) containerCredentials(w http.ResponseWriter, r *http.Request) {
+	c := &call{op: "ContainerCredentials", header: r.Header.Clone()}
 	if r.Header.Get("Authorization") != s.opt.ContainerToken {
+		s.record(c, http.StatusUnauthorized, "")
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
+	s.record(c, http.StatusOK, "")
 	key := s.mint("arn:aws:sts::"+s.opt.AccountID+":assumed-role/pod/session", time.Hour)
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(map[string]string{
