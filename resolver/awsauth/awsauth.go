@@ -13,10 +13,9 @@ package awsauth
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -76,13 +75,14 @@ type Login struct {
 	kept    *renewing             // Role and IRSA
 }
 
-// New makes a Login. It does no I/O and reports every problem of the options at once.
+// New makes a Login. It does no I/O and reports every problem of the options at
+// once, in an *Error of kind InvalidReference.
 func New(o Options) (*Login, error) {
-	var problems []error
+	var problems []string
 	if o.Endpoint != "" {
 		u, err := url.Parse(o.Endpoint)
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-			problems = append(problems, errors.New("endpoint is not an http or https URL without user"))
+			problems = append(problems, "endpoint is not an http or https URL without user")
 		}
 	}
 	switch o.Auth {
@@ -90,17 +90,17 @@ func New(o Options) (*Login, error) {
 		o.Auth = Default
 	case Default, Static, Role, IRSA:
 	default:
-		problems = append(problems, fmt.Errorf("there is no way to log in named %q", o.Auth))
+		problems = append(problems, "there is no such way to log in")
 	}
 	key := o.AccessKeyID != "" || o.SecretAccessKey.Reveal() != ""
 	if (key || o.Auth == Static) && (o.AccessKeyID == "" || o.SecretAccessKey.Reveal() == "") {
-		problems = append(problems, errors.New("access_key_id and secret_access_key belong together, and neither may be empty"))
+		problems = append(problems, "access_key_id and secret_access_key belong together, and neither may be empty")
 	}
 	if o.Auth == Role && o.RoleARN == "" {
-		problems = append(problems, errors.New("there is no role_arn to assume"))
+		problems = append(problems, "there is no role_arn to assume")
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
+	if len(problems) > 0 {
+		return nil, &resolver.Error{Kind: resolver.InvalidReference, Message: strings.Join(problems, "; "), Advice: "check the backend's settings"}
 	}
 	if o.Service == "" {
 		o.Service = "AWS"

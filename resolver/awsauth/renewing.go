@@ -65,7 +65,7 @@ func (r *renewing) Retrieve(ctx context.Context) (aws.Credentials, error) {
 func (r *renewing) fly(ctx context.Context, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	creds, err := r.fetch(ctx)
+	creds, err := r.attempt(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer close(f.done)
@@ -79,6 +79,16 @@ func (r *renewing) fly(ctx context.Context, f *flight) {
 		r.due = now.Add(retryAfter)
 	}
 	f.creds, f.err = creds, err
+}
+
+// attempt is fetch, of which a panic is an error without text: nobody above this goroutine would catch it.
+func (r *renewing) attempt(ctx context.Context) (creds aws.Credentials, err error) {
+	defer func() {
+		if recover() != nil {
+			err = &resolver.Error{Kind: resolver.Unavailable, Message: "the code that logs in to AWS has broken off", Advice: "this is a defect of kz: please report it"}
+		}
+	}()
+	return r.fetch(ctx)
 }
 
 // forget drops what is kept: the service calls it expired.

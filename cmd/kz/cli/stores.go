@@ -22,8 +22,10 @@ var storeMakers = map[string]storeMaker{
 	config.Env: func(a *app, _ backend) (resolver.Resolver, error) {
 		return env.New(env.Options{Lookup: a.lookupEnv})
 	},
-	config.Age: newAgeStore,
+	config.Age:               newAgeStore,
 	config.AWSSecretsManager: awsSecretsManager,
+	config.AWSSSM:            awsSSM,
+	config.AWSSTS:            awsSTS,
 	config.HashicorpVault:    hashicorpVault,
 }
 
