@@ -54,6 +54,7 @@ func newApp() *app {
 		return inside || a.sessionSaysSo(sure)
 	}
 	a.ui = newUI(os.Stderr, colourful(a.getenv, isTerminal(os.Stderr)))
+	a.ui.live = isTerminal(os.Stderr) && a.getenv("TERM") != "dumb"
 	return a
 }
 

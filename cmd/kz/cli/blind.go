@@ -228,12 +228,18 @@ func (s *blind) close() {
 	_ = s.audit.Close()
 }
 
-// newCache puts one cache before all stores. It knows every configured secret, so that a backend can use one.
+// newCache puts one cache before all stores.
 func (a *app) newCache(cfg *config.Config, onValue func(string, resolver.Secret) error) (*resolver.Cache, error) {
+	_, cache, err := a.openStores(cfg, onValue)
+	return cache, err
+}
+
+// openStores is newCache for who needs the stores, too. The cache knows every configured secret, so that a backend can use one.
+func (a *app) openStores(cfg *config.Config, onValue func(string, resolver.Secret) error) (map[string]resolver.Resolver, *resolver.Cache, error) {
 	var cache *resolver.Cache
 	stores, err := a.stores(cfg, func(ctx context.Context, name string) (resolver.Secret, error) { return cache.Get(ctx, name) })
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for name, store := range stores {
 		if w, ok := store.(resolver.Warner); ok {
@@ -247,7 +253,7 @@ func (a *app) newCache(cfg *config.Config, onValue func(string, resolver.Secret)
 		sources = append(sources, resolver.Source{Name: sec.Name, Backend: sec.Backend, Resolver: stores[sec.Backend], Ref: sec.Ref, TTL: sec.TTL, MaxStale: sec.MaxStale})
 	}
 	cache, err = resolver.NewCache(resolver.CacheOptions{Sources: sources, OnValue: onValue})
-	return cache, err
+	return stores, cache, err
 }
 
 // upstreamRoots are the system's roots and those of upstream_ca. The system's are read when they are first needed; the

@@ -25,8 +25,10 @@ import (
 //
 //	{"op":"reload"}  → {"session":"4f0c…","command":"kz proxy","changed":["API_KEY"],"notes":["…"],"errors":["…"]}
 //	{"op":"inside"}  → {"session":"4f0c…","command":"kz run","inside":true}
+//	{"op":"metrics"} → {"session":"4f0c…","command":"kz run","metrics":"# HELP kz_secret_uses_total …"}
 //
-// reload reads the configuration again and fetches every value. inside asks whether the asker descends from this session;
+// reload reads the configuration again and fetches every value. metrics is the session's counters, in the Prometheus text
+// format. inside asks whether the asker descends from this session;
 // the answer comes from what the kernel says of the connection, so that it holds across namespaces of processes.
 // The kernel also says whose process is at the other end: another user's is hung up on, and one inside the session gets
 // no other answer than to inside. An answer never holds a value.
@@ -42,11 +44,13 @@ type controlReply struct {
 	Changed []string `json:"changed,omitempty"` // secrets whose value is another one now
 	Notes   []string `json:"notes,omitempty"`   // what takes effect later, or otherwise than one might think
 	Errors  []string `json:"errors,omitempty"`
+	Metrics string   `json:"metrics,omitempty"`
 }
 
 const (
-	opReload = "reload"
-	opInside = "inside"
+	opReload  = "reload"
+	opInside  = "inside"
+	opMetrics = "metrics"
 
 	maxControlRequest = 4 << 10
 	maxControlReply   = 256 << 10
@@ -71,6 +75,7 @@ type peer struct {
 type controlServer struct {
 	session, command string
 	reload           func(ctx context.Context) controlReply
+	metrics          func() string     // nil: there are none
 	inside           func(p peer) bool // does p descend from this session?
 	peer             func(*net.UnixConn) (peer, error)
 
@@ -175,6 +180,8 @@ func (c *controlServer) answer(conn *net.UnixConn, inside bool) {
 		ctx, cancel := context.WithTimeout(context.Background(), reloadPatience)
 		reply = c.reload(ctx)
 		cancel()
+	case req.Op == opMetrics && c.metrics != nil:
+		reply.Metrics = c.metrics()
 	default:
 		reply.Errors = []string{"this kz does not know that request; both ends should be of one version"}
 	}

@@ -32,11 +32,19 @@ func (a *app) load(file, env string) (*config.Config, error) {
 
 // read is load without the question of trust, for commands that only look.
 func (a *app) read(file, env string) (*config.Config, error) {
+	o, err := a.configOptions(file, env)
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(o)
+}
+
+func (a *app) configOptions(file, env string) (config.Options, error) {
 	dir, err := a.cwd()
 	if err != nil {
-		return nil, fmt.Errorf("finding the working directory: %w", err)
+		return config.Options{}, fmt.Errorf("finding the working directory: %w", err)
 	}
-	return config.Load(config.Options{Dir: dir, File: file, Env: env, Getenv: a.getenv})
+	return config.Options{Dir: dir, File: file, Env: env, Getenv: a.getenv}, nil
 }
 
 func (a *app) openTrust() (*config.TrustStore, error) {

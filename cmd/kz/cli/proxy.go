@@ -31,6 +31,11 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.Metrics != "" {
+		if f.Metrics, err = metricsAddress(f.Metrics); err != nil {
+			return err
+		}
+	}
 	cfg, err := a.load(f.Config, f.Env)
 	if err != nil {
 		return err
@@ -49,7 +54,10 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	defer s.close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := s.resolve(ctx); err != nil {
+	watched := a.watch(s.cache, s.names(), runPatience)
+	err = s.resolve(ctx)
+	watched()
+	if err != nil {
 		return err
 	}
 	a.ui.Redact(s.redact)
@@ -64,6 +72,13 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	served := make(chan error, 1)
 	go func() { served <- s.proxy.Serve(l) }()
 	defer a.openControl(s, "kz proxy", reloader{a, f.Config, f.Env, nil}).close()
+	if f.Metrics != "" {
+		stopMetrics, err := a.serveMetrics(f.Metrics, s.ID, s.cache.Report)
+		if err != nil {
+			return err
+		}
+		defer stopMetrics()
+	}
 	remove, err := a.announce(ctx, s, f, advertise(l.Addr().String()))
 	if err != nil {
 		return err

@@ -112,6 +112,7 @@ func (a *app) openControl(s *blind, command string, r reloader) *controlServer {
 		a.ui.Warnf("`kz reload` will not reach this session: %v", err)
 		return nil
 	}
+	c.metrics = func() string { return metricsOf(s.ID, s.cache.Report()) }
 	go c.serve()
 	return c
 }

@@ -38,7 +38,10 @@ func (a *app) run(ctx context.Context, f runFlags, argv []string) error {
 	for i, s := range secrets {
 		names[i] = s.Name
 	}
-	if err := cache.ResolveAll(ctx, names); err != nil {
+	watched := a.watch(cache, names, runPatience)
+	err = cache.ResolveAll(ctx, names)
+	watched()
+	if err != nil {
 		return err
 	}
 	env, report, err := childEnv(envSpec{Parent: a.environ, Secrets: envSecrets(ctx, secrets, cache, func(string) string { return "" }),
@@ -76,10 +79,13 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 	defer dir.Close()
 	// The values and the public files are got at the same time: a person waits for both.
 	var files caFiles
+	watched := a.watch(s.cache, s.names(), runPatience)
 	var both errgroup.Group
 	both.Go(func() error { return s.resolve(ctx) })
 	both.Go(func() (err error) { files, err = s.caFilesIn(dir.Write); return err })
-	if err := both.Wait(); err != nil {
+	err = both.Wait()
+	watched()
+	if err != nil {
 		return err
 	}
 	a.ui.Redact(s.redact)

@@ -101,6 +101,7 @@ type proxyFlags struct {
 	CADir       string
 	ClientCADir string // "": as CADir
 	Authority   string // "" (in memory) or "installed"
+	Metrics     string // "": nowhere
 	Audit       string
 	LogLevel    slog.Level
 }
@@ -132,6 +133,7 @@ func proxyCommand(serve func(ctx context.Context, f proxyFlags) error) *cobra.Co
 	fs.StringVar(&f.CADir, "ca-dir", "", "put the public CA files into `DIR`")
 	fs.StringVar(&f.ClientCADir, "client-ca-dir", "", "where a container mounts them (`DIR`), for the env file")
 	fs.StringVar(&f.Authority, "authority", "", "`installed`: the CA of `kz ca install` instead of one in memory")
+	fs.StringVar(&f.Metrics, "metrics", "", "serve counters for Prometheus at `[ADDRESS:]PORT`, without a credential; a port alone is on 127.0.0.1")
 	auditFlag(c, &f.Audit)
 	logLevelFlag(c, &f.LogLevel)
 	return c

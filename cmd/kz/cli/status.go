@@ -1,35 +1,69 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"kz/cmd/kz/config"
 	"kz/resolver"
 )
 
 func newStatusCmd(a *app) *cobra.Command {
 	var file, env string
+	var asJSON, metrics bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Resolve each secret and say how it went",
-		Long: `Resolve each secret from its store, all at the same time, and say for each whether it
-can be had, why not, and how long it took. A value is never shown.`,
-		Example: "  kz status\n  kz status --env production",
+		Long: `Resolve each secret from its store, all at the same time, and say by backend whether each
+can be had, why not, and how long it took. A value is never shown. With --metrics nothing is
+resolved: the running sessions are asked for their counters, which are printed in the
+Prometheus text format.`,
+		Example: "  kz status\n  kz status --env production --json\n  kz status --metrics",
 		Args:    arguments(),
 		RunE: a.outsideOnly(func(c *cobra.Command, _ []string) error {
-			return a.status(c.Context(), file, env)
+			switch {
+			case metrics && (asJSON || file != "" || env != ""):
+				return misuse("leave the other flags out", "--metrics is about the running sessions, and their counters are no JSON")
+			case metrics:
+				return a.printMetrics()
+			}
+			return a.status(c.Context(), file, env, asJSON)
 		}),
 	}
 	configFlags(c, &file, &env)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the outcome as JSON")
+	c.Flags().BoolVar(&metrics, "metrics", false, "print the counters of the running sessions, in the Prometheus text format")
 	return c
 }
 
-func (a *app) status(ctx context.Context, file, env string) error {
+// backendStatus is how the secrets of one backend went.
+type backendStatus struct {
+	Name    string         `json:"name"`
+	Type    string         `json:"type"`
+	OK      bool           `json:"ok"`
+	Secrets []secretStatus `json:"secrets"`
+}
+
+type secretStatus struct {
+	Name      string  `json:"name"`
+	OK        bool    `json:"ok"`
+	LatencyMS float64 `json:"latency_ms"`
+	Stale     bool    `json:"stale"`
+	Error     string  `json:"error"`
+	Hint      string  `json:"hint"`
+
+	err error
+}
+
+func (a *app) status(ctx context.Context, file, env string, asJSON bool) error {
 	cfg, err := a.load(file, env)
 	if err != nil {
 		return err
@@ -41,23 +75,100 @@ func (a *app) status(ctx context.Context, file, env string) error {
 	if err != nil {
 		return err
 	}
+	stop := a.watch(cache, cache.Names(), statusPatience)
 	// The report has every failure in its own line.
 	_ = cache.ResolveAll(ctx, nil)
-	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tBACKEND\tSTATUS\tLATENCY")
-	var errs []error
-	for _, s := range cache.Report() {
-		status := "ok"
-		if s.Err != nil {
-			status = reason(s.Err)
-			errs = append(errs, s.Err)
+	stop()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	all := byBackend(cfg, cache.Report())
+	if asJSON {
+		if err := printJSON(a.stdout, all); err != nil {
+			return err
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, s.Backend, status, s.Latency.Round(100*time.Microsecond))
+		if slices.ContainsFunc(all, func(b backendStatus) bool { return !b.OK }) {
+			return exitStatus(exitFailure)
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "BACKEND\tNAME\tSTATUS\tLATENCY")
+	for _, b := range all {
+		for _, s := range b.Secrets {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", oneLine(b.Name), s.Name, s.says(), time.Duration(s.LatencyMS*float64(time.Millisecond)).Round(100*time.Microsecond))
+		}
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	return failures(all)
+}
+
+func (s secretStatus) says() string {
+	switch {
+	case s.Stale && s.err != nil:
+		return "stale: " + reason(s.err)
+	case s.err != nil:
+		return reason(s.err)
+	}
+	return "ok"
+}
+
+// byBackend groups a report, the backends by name and the secrets of each in their order.
+func byBackend(cfg *config.Config, report []resolver.Status) []backendStatus {
+	var all []backendStatus
+	for _, s := range report {
+		i := slices.IndexFunc(all, func(b backendStatus) bool { return b.Name == s.Backend })
+		if i < 0 {
+			i = len(all)
+			all = append(all, backendStatus{Name: s.Backend, Type: cfg.Backends[s.Backend].Type, OK: true})
+		}
+		one := secretStatus{Name: s.Name, OK: s.Err == nil, LatencyMS: milliseconds(s.Latency), Stale: s.Stale, err: s.Err}
+		if s.Err != nil {
+			all[i].OK = false
+			one.Error, one.Hint = told(s.Err)
+		}
+		all[i].Secrets = append(all[i].Secrets, one)
+	}
+	slices.SortFunc(all, func(a, b backendStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// failures is one error for each reason of each backend, which names the secrets: forty secrets of a store that is down
+// have one reason, and one hint.
+func failures(all []backendStatus) error {
+	var errs []error
+	for _, b := range all {
+		type why struct{ text, hint string }
+		secrets := map[why][]string{}
+		var order []why
+		for _, s := range b.Secrets {
+			if s.err == nil {
+				continue
+			}
+			w := why{withoutSecret(s.err), s.Hint}
+			if secrets[w] == nil {
+				order = append(order, w)
+			}
+			secrets[w] = append(secrets[w], s.Name)
+		}
+		for _, w := range order {
+			errs = append(errs, withHint(fmt.Errorf("resolving %s: %s", strings.Join(few(secrets[w]), ", "), w.text), "%s", w.hint))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// withoutSecret is the text of a failure without the name of the secret.
+func withoutSecret(err error) string {
+	var e *resolver.Error
+	if !errors.As(err, &e) {
+		e = resolver.Transport(err) // nothing is known of its text
+	}
+	nameless := *e
+	nameless.Secret = ""
+	return nameless.Error()
 }
 
 // reason is why a secret could not be had, in a few words.

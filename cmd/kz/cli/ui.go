@@ -20,6 +20,8 @@ type ui struct {
 	w      io.Writer
 	colour bool
 	redact func(string) string
+	live   bool // a terminal that can take back what it shows
+	shown  int  // columns of the line that Progress shows
 }
 
 func newUI(w io.Writer, colour bool) *ui {
@@ -80,6 +82,7 @@ func (u *ui) say(colour, label, text string) {
 	text = printable(u.redact(text))
 	indent := "\n" + strings.Repeat(" ", len("kz: ")+len(label))
 	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", indent)
+	u.wipe()
 	if u.colour && label != "" {
 		label = colour + strings.TrimSuffix(label, " ") + reset + " "
 	}
