@@ -36,22 +36,19 @@ var (
 		Advice: "check that the store can be reached from here, and try again"}
 )
 
-// silence tells whether a store that is called limit times at a time answers nothing: then what waits for its turn behind
-// those calls would only wait for one time limit after another.
-type silence struct {
-	limit    int
-	timeouts atomic.Int32
-	answered atomic.Bool // by an error, too
-}
+// silence tells whether a store answers nothing: then what waits for its turn behind the first calls would only wait for
+// one time limit after another. Those all begin at the same time, so that by the first timeout every one of them had its
+// chance. The zero value is ready.
+type silence struct{ timedOut, answered atomic.Bool }
 
-// heard notes how a call went.
+// heard notes how a call went. An error is an answer, too.
 func (s *silence) heard(err error) {
 	if KindOf(err) == TimedOut {
-		s.timeouts.Add(1)
+		s.timedOut.Store(true)
 	} else {
 		s.answered.Store(true)
 	}
 }
 
 // total reports whether more calls are not worth it.
-func (s *silence) total() bool { return !s.answered.Load() && int(s.timeouts.Load()) >= s.limit }
+func (s *silence) total() bool { return s.timedOut.Load() && !s.answered.Load() }

@@ -63,7 +63,7 @@ func (c *Cache) depart(due []*entry) {
 		go func() {
 			var calls errgroup.Group
 			calls.SetLimit(c.opt.Limit)
-			quiet := silence{limit: c.opt.Limit}
+			var quiet silence
 			for _, e := range group {
 				calls.Go(func() error {
 					if quiet.total() {

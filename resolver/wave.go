@@ -12,8 +12,8 @@ const DefaultLimit = 8
 // Wave resolves refs for a BatchResolver whose store has no batch call: fetch is
 // called once for each distinct Place, at most limit at a time, and pick takes
 // each ref's field from what it returned. Secrets that are fields of one stored
-// object thus come from one and the same version of it. Once the first limit calls
-// have all timed out, no more are made.
+// object thus come from one and the same version of it. Once a call has
+// timed out and none has been answered, no more are made.
 func Wave(ctx context.Context, refs []Ref, limit int,
 	fetch func(ctx context.Context, place Ref) (Result, error),
 	pick func(raw, field string) (string, error)) []Outcome {
@@ -29,7 +29,7 @@ func Wave(ctx context.Context, refs []Ref, limit int,
 	fetched := make([]Outcome, len(places))
 	var group errgroup.Group
 	group.SetLimit(limit)
-	quiet := silence{limit: limit}
+	var quiet silence
 	for i, place := range places {
 		group.Go(func() error {
 			if quiet.total() {
