@@ -48,6 +48,8 @@ var rooms = map[string]room{
 	"resolver/gcpsm":   {kz: []string{"kz/resolver"}, modules: []string{"cloud.google.com/go/auth", "cloud.google.com/go/compute/metadata", "golang.org/x/sync"}},
 	"resolver/vault":   {kz: []string{"kz/resolver"}, modules: []string{"github.com/hashicorp/vault/api", "golang.org/x/sync"}},
 
+	"resolver/onepassword": {kz: []string{"kz/resolver"}},
+
 	"resolver/resolvertest":         {kz: []string{"kz/resolver"}},
 	"resolver/resolvertest/gcpfake": {},
 	"resolver/resolvertest/awsfake": {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
@@ -70,7 +72,7 @@ var peersRoom = room{modules: []string{"github.com/elazarl/goproxy"}}
 var testOnly = room{
 	kz: []string{"kz/resolver/resolvertest", "kz/resolver/resolvertest/awsfake", "kz/resolver/resolvertest/gcpfake", "kz/test/…"},
 	modules: []string{
-		"github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/goccy/go-yaml", "github.com/klauspost/compress",
+		"github.com/1Password/connect-sdk-go", "github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/goccy/go-yaml", "github.com/klauspost/compress",
 		"github.com/pelletier/go-toml/v2", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys",
 		"google.golang.org/grpc", "google.golang.org/protobuf",
 	},

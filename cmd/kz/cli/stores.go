@@ -27,6 +27,7 @@ var storeMakers = map[string]storeMaker{
 	config.AWSSSM:            awsSSM,
 	config.AWSSTS:            awsSTS,
 	config.HashicorpVault:    hashicorpVault,
+	config.OnePassword:       newOnePassword,
 }
 
 // backend is a backend of the configuration with the values of its chained settings.

@@ -1,0 +1,162 @@
+package onepassword
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"kz/resolver"
+)
+
+const (
+	// maxAnswer bounds what op prints and Connect answers; an item's fields are far below 1 MiB, and a file that is a
+	// credential is too.
+	maxAnswer = 4 << 20
+	// maxComplaint bounds what is read of op's standard error, to look for known phrases in it.
+	maxComplaint = 64 << 10
+	// drain is how long op's pipes may stay open once op itself has ended: what it leaves behind may hold them.
+	drain = time.Second
+)
+
+// read asks op for one value.
+func (s *Store) read(ctx context.Context, at reference) (string, error) {
+	out, err := s.run(ctx, at, nil, "read", "--no-newline", at.String())
+	return string(out), err
+}
+
+// run runs op and returns what it prints. Its arguments never have a value or a token among them.
+func (s *Store) run(ctx context.Context, at reference, stdin []byte, args ...string) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, resolver.Transport(ctx.Err())
+	}
+	env, err := s.environment()
+	if err != nil {
+		return nil, err
+	}
+	path, err := s.opt.Find()
+	if err != nil {
+		return nil, s.noProgram(err)
+	}
+	if s.opt.Account != "" && s.opt.Auth != ServiceAccount {
+		args = append(args, "--account", s.opt.Account)
+	}
+	stdout, stderr := &bounded{max: maxAnswer}, &bounded{max: maxComplaint, cut: true}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Dir = env, string(filepath.Separator)
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = stdout, stderr, drain
+	if stdin != nil {
+		cmd.Stdin = bytes.NewReader(stdin)
+	}
+	ownGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, s.noProgram(err)
+	}
+	err = cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return nil, timedOut(ctx)
+	case stdout.full:
+		return nil, &resolver.Error{Kind: resolver.Unavailable, Message: "op prints more than 4 MiB", Advice: "check that the reference names one field"}
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+		return stdout.kept, nil
+	}
+	return nil, explain(string(stderr.kept), cmd.ProcessState.ExitCode(), at)
+}
+
+func timedOut(ctx context.Context) error {
+	e := resolver.Transport(ctx.Err())
+	if e.Kind == resolver.TimedOut {
+		e.Advice = "op may be waiting for 1Password to be unlocked or for its prompt to be answered; try it by hand: op vault list"
+	}
+	return e
+}
+
+// noProgram says why op cannot be run; err is the system's or of Find.
+func (s *Store) noProgram(err error) error {
+	var typed *resolver.Error
+	switch {
+	case errors.As(err, &typed):
+		return typed
+	case errors.Is(err, fs.ErrPermission):
+		return &resolver.Error{Kind: resolver.AccessDenied, Message: "the op program may not be executed", Err: fs.ErrPermission, Advice: "check its mode, and `command` in the backend"}
+	}
+	return &resolver.Error{Kind: resolver.Unavailable, Message: "the op program cannot be run",
+		Advice: "install the 1Password CLI, or name it in the backend: command = \"/usr/local/bin/op\""}
+}
+
+// kept are the variables that op gets of the user's: where its configuration and the app's socket are, and the way to
+// the network. So that nothing of a Connect server or of another account overrules the backend, see environment.
+var kept = []string{
+	"HOME", "USER", "LOGNAME", "TMPDIR",
+	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
+	"SystemRoot", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "TEMP", "TMP",
+}
+
+const serviceAccountVariable = "OP_SERVICE_ACCOUNT_TOKEN"
+
+func (s *Store) environment() ([]string, error) {
+	var env []string
+	for _, entry := range s.opt.Environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if keeps(name, s.opt.Auth == ServiceAccount) {
+			env = append(env, entry)
+		}
+	}
+	// A cached answer would be no answer of the store's, and the cache is a process that stays behind.
+	env = append(env, "OP_CACHE=false")
+	if s.opt.Auth == ServiceAccount {
+		t, err := token(&s.opt, serviceAccountVariable)
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, serviceAccountVariable+"="+t)
+	}
+	return env, nil
+}
+
+func keeps(name string, serviceAccount bool) bool {
+	for _, k := range kept {
+		if name == k {
+			return true
+		}
+	}
+	switch {
+	case strings.HasPrefix(name, "XDG_"):
+		return true
+	case !strings.HasPrefix(name, "OP_"):
+		return false
+	case strings.HasPrefix(name, "OP_CONNECT_"), // these go before every other way to log in
+		name == "OP_CACHE", name == "OP_DEBUG", name == "OP_FORMAT", name == "OP_INCLUDE_ARCHIVE":
+		return false
+	}
+	return !serviceAccount || name != "OP_ACCOUNT" && name != serviceAccountVariable && !strings.HasPrefix(name, "OP_SESSION")
+}
+
+var errTooLong = errors.New("onepassword: op prints too much")
+
+// bounded is a buffer that takes so many bytes: of more it keeps the first, or refuses them. It has no ReadFrom, which
+// io.Copy would use in place of Write.
+type bounded struct {
+	kept []byte
+	max  int
+	cut  bool
+	full bool
+}
+
+// Write implements io.Writer.
+func (b *bounded) Write(p []byte) (int, error) {
+	room := b.max - len(b.kept)
+	if len(p) > room {
+		b.full = true
+		if !b.cut {
+			return 0, errTooLong
+		}
+	}
+	b.kept = append(b.kept, p[:min(room, len(p))]...)
+	return len(p), nil
+}
