@@ -40,13 +40,6 @@ const (
 // DefaultSession is the name of an assumed role's session where none is given.
 const DefaultSession = "kz"
 
-// Attempts of one call, and the most that is waited between them: with the
-// SDK's back-off, all of them end well within resolver.DefaultTimeout.
-const (
-	maxAttempts = 3
-	maxBackoff  = 1500 * time.Millisecond
-)
-
 // Options sets up a Login.
 type Options struct {
 	Service  string // how messages call the service; "" is AWS
@@ -179,7 +172,9 @@ func (l *Login) load(ctx context.Context, region string) (aws.Config, error) {
 func (l *Login) loadOptions(region string) []func(*config.LoadOptions) error {
 	opts := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff })
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts, o.Backoff = maxAttempts, retry.BackoffDelayerFunc(backoff)
+			})
 		}),
 		config.WithLogger(logging.Nop{}), // the SDK would write to standard error
 		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswer}),

@@ -12,7 +12,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -33,7 +32,7 @@ func load(ctx context.Context, opts ...func(*config.LoadOptions) error) (aws.Con
 }
 
 // keys are what no error may show.
-var keys = []string{awsfake.DefaultKey.SecretAccessKey, awsfake.DefaultKey.AccessKeyID, "AWS4-HMAC", "Signature="}
+var keys = awsfake.Secrets()
 
 func open(t *testing.T, o awsauth.Options) *awssm.Store {
 	t.Helper()
@@ -77,27 +76,6 @@ var mute = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, r.Body) // only then the server sees the client leave
 	<-r.Context().Done()
 })
-
-func TestConformance(t *testing.T) {
-	t.Parallel()
-	resolvertest.Run(t, func(t *testing.T) resolvertest.Harness {
-		fake, s := start(t)
-		return resolvertest.Harness{
-			Resolver:    s,
-			Credentials: keys,
-			Put:         func(_ *testing.T, id, value string) { fake.Put(id, value) },
-			Deny: func(_ *testing.T, id string) {
-				fake.Fail(awsfake.Failure{SecretID: id, Code: "AccessDeniedException", Message: resolvertest.Canary, Echo: true})
-			},
-			Down: func(t *testing.T) resolver.Resolver {
-				return open(t, awsauth.Options{Region: "us-east-1", Endpoint: nobody(t)})
-			},
-			Silent: func(t *testing.T, limit time.Duration) resolver.Resolver {
-				return open(t, awsauth.Options{Region: "us-east-1", Endpoint: serve(t, mute), Timeout: limit})
-			},
-		}
-	})
-}
 
 func get(t *testing.T, s *awssm.Store, ref resolver.Ref, want string) {
 	t.Helper()
