@@ -13,10 +13,14 @@ import (
 	"kz/resolver"
 )
 
+// closeGrace is how long Close lets calls end that are under way: one that is cut
+// may leave a lease behind, which ends by itself.
+const closeGrace = time.Second
+
 // Close revokes what the session holds at Vault: the tokens of its own logins,
 // with which their leases end, and the leases of a token of the user's. What has
 // ended by itself costs no request, and no login is made for it. Calls that are
-// under way end first, unless ctx does; later ones are refused.
+// under way have a second to end; later ones are refused.
 func (s *Store) Close(ctx context.Context) error {
 	s.leases.mu.Lock()
 	s.leases.closed = true
@@ -26,6 +30,14 @@ func (s *Store) Close(ctx context.Context) error {
 		s.leases.busy.Wait()
 		close(idle)
 	}()
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-idle:
+	case <-grace.C:
+	case <-ctx.Done():
+	}
+	s.end()
 	select {
 	case <-idle:
 	case <-ctx.Done():

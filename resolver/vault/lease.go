@@ -97,7 +97,7 @@ func (s *Store) fetchShared(ctx context.Context, p place) (resolver.Result, erro
 			return resolver.Result{}, err
 		}
 		defer leave()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.Timeout)
+		ctx, cancel := s.bound(context.WithoutCancel(ctx))
 		defer cancel()
 		return s.fetchLeased(ctx, p, key)
 	})

@@ -59,7 +59,7 @@ func (l *life) due() time.Time {
 
 // learn asks how long the token lives. That Vault does not say is no failure.
 func (s *session) learn(c *api.Client, l *life, token resolver.Secret) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opt.Timeout)
+	ctx, cancel := context.WithTimeout(s.over, s.opt.Timeout)
 	defer cancel()
 	defer close(l.known)
 	var answer struct {
@@ -76,7 +76,7 @@ func (s *session) learn(c *api.Client, l *life, token resolver.Secret) {
 
 // renew renews the token. One that cannot be renewed any more ends by itself.
 func (s *session) renew(c *api.Client, l *life, token resolver.Secret) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opt.Timeout)
+	ctx, cancel := context.WithTimeout(s.over, s.opt.Timeout)
 	defer cancel()
 	defer close(l.known)
 	var answer loginAnswer

@@ -24,7 +24,7 @@ func (s *Store) Put(ctx context.Context, ref resolver.Ref, value resolver.Secret
 		return err
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	if ref.Version > 0 {
 		return &resolver.Error{Kind: resolver.InvalidReference, Message: "the reference names a version, and what is written is a new one", Advice: "leave `version` out"}

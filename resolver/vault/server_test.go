@@ -3,6 +3,7 @@ package vault_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -181,5 +182,10 @@ func open(t *testing.T, addr string, change func(*vault.Options)) *vault.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // a login that nobody waits for any more would hold a server up
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = store.Close(ctx)
+	})
 	return store
 }

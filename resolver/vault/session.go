@@ -42,6 +42,7 @@ const (
 type session struct {
 	opt  *Options
 	auth auth
+	over context.Context // done when the session has ended: logins and renewals are nobody's call
 
 	mu       sync.Mutex
 	client   *api.Client
@@ -127,7 +128,7 @@ func (s *session) joinLocked() *flight {
 
 // fly logs in. Nobody's context bounds it but the time limit: others may be waiting.
 func (s *session) fly(c *api.Client, f *flight) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opt.Timeout)
+	ctx, cancel := context.WithTimeout(s.over, s.opt.Timeout)
 	defer cancel()
 	g, err := s.auth.login(ctx, c)
 	s.mu.Lock()

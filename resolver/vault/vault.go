@@ -69,6 +69,7 @@ type Store struct {
 	session session
 	leases  leases
 	shared  singleflight.Group // reads of what may be leased
+	end     context.CancelFunc // ends what is under way
 	mu      sync.Mutex
 	mounts  map[string]mount // by path, which ends in /
 }
@@ -111,6 +112,7 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{opt: o, mounts: map[string]mount{}}
 	s.session = session{opt: &s.opt, auth: login(&s.opt)}
+	s.session.over, s.end = context.WithCancel(context.Background())
 	return s, nil
 }
 
@@ -173,7 +175,7 @@ func (s *Store) fetch(ctx context.Context, ref resolver.Ref) (resolver.Result, e
 		return resolver.Result{}, err
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	path, mount, err := s.place(ref)
 	if err != nil {
@@ -194,12 +196,24 @@ func (s *Store) fetch(ctx context.Context, ref resolver.Ref) (resolver.Result, e
 	return resolver.Result{Secret: resolver.NewSecret(string(object.data)), RefreshAt: s.session.renewAt(ctx)}, nil
 }
 
+// bound gives a call its time limit. It also ends with the session.
+func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	stop := context.AfterFunc(s.session.over, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
 // Check looks the token up, which any valid token may do that has the default
 // policy; one without is good when Vault has just given it.
 func (s *Store) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	leave, err := s.leases.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	_, _, err := s.call(ctx, call{path: "auth/token/lookup-self"})
+	_, _, err = s.call(ctx, call{path: "auth/token/lookup-self"})
 	if errors.Is(err, resolver.AccessDenied) && s.session.fresh() {
 		return nil
 	}

@@ -1,13 +1,10 @@
 package vault_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -17,45 +14,6 @@ import (
 	"kz/resolver/resolvertest"
 	"kz/resolver/vault"
 )
-
-func conformance(t *testing.T, version string) {
-	resolvertest.Run(t, func(t *testing.T) resolvertest.Harness {
-		s := real(t)
-		mount := s.mount(t, "kv", version)
-		data, wrap := mount+"/", func(object string) string { return object }
-		if version == "2" {
-			data = mount + "/data/"
-			wrap = func(object string) string { return `{"data":` + object + `}` }
-			waitForKV2(t, s, mount)
-		}
-		policy := fmt.Sprintf(`path "%s/*" { capabilities = ["read"] }`, mount)
-		token, name := s.tokenAndPolicy(t, policy, nil)
-		mine := s.open(t, func(o *vault.Options) { o.Token = resolver.NewSecret(token) })
-		return resolvertest.Harness{
-			Resolver:    mine,
-			Credentials: []string{token, rootToken, fakeToken},
-			Ref:         func(id, field string) resolver.Ref { return resolver.Ref{ID: mount + "/" + id, Field: field} },
-			Put: func(t *testing.T, id, value string) {
-				var object map[string]json.RawMessage
-				if json.Unmarshal([]byte(value), &object) != nil {
-					text, _ := json.Marshal(map[string]string{"value": value})
-					value = string(text)
-				}
-				s.do(t, "POST", data+id, wrap(value))
-			},
-			Down: func(t *testing.T) resolver.Resolver { return open(t, nobody(t), nil) },
-			Silent: func(t *testing.T, limit time.Duration) resolver.Resolver {
-				return open(t, serve(t, mute), func(o *vault.Options) { o.Timeout = limit })
-			},
-			Deny: func(t *testing.T, id string) {
-				s.writePolicy(t, name, policy+fmt.Sprintf(` path "%s" { capabilities = ["deny"] }`, data+id))
-			},
-		}
-	})
-}
-
-func TestConformanceKV1(t *testing.T) { t.Parallel(); conformance(t, "1") }
-func TestConformanceKV2(t *testing.T) { t.Parallel(); conformance(t, "2") }
 
 // waitForKV2 waits until a new mount has upgraded itself.
 func waitForKV2(t *testing.T, s *server, mount string) {
@@ -237,52 +195,6 @@ func TestDefaultField(t *testing.T) {
 	}
 	s.do(t, "POST", mount+"/none", `{"a":"`+resolvertest.Canary+`","b":"2"}`)
 	fails(t, store, resolver.Ref{ID: mount + "/none", Field: "auto"}, resolver.FieldMissing)
-}
-
-func TestLeases(t *testing.T) {
-	t.Parallel()
-	s := real(t)
-	mount := s.mount(t, "leased-kv", "")
-	s.do(t, "POST", mount+"/app", `{"value":"v","ttl":"10m"}`)
-	now := time.Now()
-	store := s.open(t, func(o *vault.Options) { o.Now = func() time.Time { return now } })
-	r := get(t, store, resolver.Ref{ID: mount + "/app", Field: "value"}, "v")
-	if d := r.RefreshAt.Sub(now); d != 8*time.Minute {
-		t.Errorf("due in %v", d)
-	}
-	// KV v1 answers with a duration too, but without a lease it is a hint alone.
-	kv := s.mount(t, "kv", "1")
-	s.do(t, "POST", kv+"/app", `{"value":"v","ttl":"10m"}`)
-	if r := get(t, store, resolver.Ref{ID: kv + "/app"}, "v"); !r.RefreshAt.IsZero() {
-		t.Errorf("due at %v", r.RefreshAt)
-	}
-}
-
-func TestNamespace(t *testing.T) {
-	t.Parallel()
-	s := real(t)
-	mount := s.mount(t, "kv", "2")
-	waitForKV2(t, s, mount)
-	s.do(t, "POST", mount+"/data/app", `{"data":{"value":"v"}}`)
-	target, _ := url.Parse(s.addr)
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	var mu sync.Mutex
-	seen := map[string]http.Header{}
-	front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		seen[r.URL.Path] = r.Header.Clone()
-		mu.Unlock()
-		proxy.ServeHTTP(w, r)
-	}))
-	store := open(t, front, func(o *vault.Options) { o.Token, o.Namespace = resolver.NewSecret(rootToken), "team/a" })
-	get(t, store, resolver.Ref{ID: mount + "/app"}, "v")
-	mu.Lock()
-	defer mu.Unlock()
-	for _, path := range []string{"/v1/" + mount + "/data/app", "/v1/sys/internal/ui/mounts/" + mount + "/app", "/v1/auth/token/lookup-self"} {
-		if h := seen[path]; h.Get("X-Vault-Namespace") != "team/a" || h.Get("X-Vault-Token") != rootToken || h.Get("X-Vault-Request") != "true" {
-			t.Errorf("%s: %v", path, h)
-		}
-	}
 }
 
 func TestTokens(t *testing.T) {
