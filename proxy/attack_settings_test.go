@@ -11,7 +11,7 @@ func TestConnectionsAreBoundedInTimeAndTakeNothingFromTheEnvironment(t *testing.
 		t.Errorf("a server without limits: %v, %v", s.ReadHeaderTimeout, s.IdleTimeout)
 	}
 	pools := newTransports(&dialer{})
-	for _, tr := range []*http.Transport{pools.h1, pools.h2} {
+	for _, tr := range []*http.Transport{pools.h1, pools.h2[few], pools.h2[throng]} {
 		if tr.Proxy != nil {
 			t.Error("the environment may choose a proxy")
 		}

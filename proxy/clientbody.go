@@ -17,12 +17,16 @@ type clientBody struct {
 	io.ReadCloser
 	http1   bool
 	chunked bool
+	turn    *turn // ends when the client is waited for; nil: none
 	whole   atomic.Bool
 	broken  atomic.Bool // it is not framed as it says
 }
 
 // Read implements io.Reader.
 func (b *clientBody) Read(p []byte) (int, error) {
+	if b.turn != nil {
+		b.turn.end()
+	}
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case err == io.EOF:
@@ -46,6 +50,7 @@ func (x *exchange) watchBody(r *http.Request) {
 		return
 	}
 	x.client.ReadCloser, x.client.http1, x.client.chunked = r.Body, r.ProtoMajor == 1, r.ContentLength < 0
+	x.client.turn = &x.turn
 	r.Body = &x.client
 }
 

@@ -7,8 +7,25 @@ import (
 	"kz/proxy/policy"
 )
 
-// fewExchanges is how many exchanges at a time may have large buffers and windows.
-const fewExchanges = 128
+// How many exchanges at a time are few, which may have large buffers and windows, and how many are not yet a throng. With the
+// windows of transport.go, 2,000 hold 60 MiB of answers at most: 32 × 1 MiB, 224 × 64 KiB, 1,744 × 8 KiB.
+const (
+	fewExchanges  = 32
+	manyExchanges = 256
+)
+
+// maxExchanges is how many may be under way. In each, what carries it through h2 on both sides takes some 50 KiB.
+const maxExchanges = 2048
+
+// density is how many exchanges are under way.
+type density int
+
+const (
+	few density = iota
+	many
+	throng
+	densities
+)
 
 // crowd counts the exchanges under way. When there are as many as may be, whoever has the most of them on one connection loses
 // that connection to the next that comes. It is safe for concurrent use.
@@ -74,9 +91,15 @@ func (c *crowd) leave(client net.Conn) {
 	c.by[client] = n - 1
 }
 
-// large reports whether there are many.
-func (c *crowd) large() bool {
+// density is that of now.
+func (c *crowd) density() density {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.n > fewExchanges
+	switch {
+	case c.n > manyExchanges:
+		return throng
+	case c.n > fewExchanges:
+		return many
+	}
+	return few
 }

@@ -41,8 +41,10 @@ type exchange struct {
 	out      counter
 	in       counter
 	conn     net.Conn // the upstream's
-	unwatch  func()   // set while the client is watched
-	http11   bool     // the client understands informational answers
+	arrival  arrival  // of conn
+	turn     turn
+	unwatch  func() // set while the client is watched
+	http11   bool   // the client understands informational answers
 
 	mu       sync.Mutex // guards what follows: early hints and a body that is still being sent run beside the handler
 	ended    bool
@@ -140,7 +142,7 @@ func (x *exchange) outbound(r *http.Request) *http.Request {
 		setRawPath(&u, path)
 	}
 	x.ctx = exchangeContext{r.Context(), x}
-	x.trace.GotConn, x.trace.Got1xxResponse = x.gotConn, x.got1xx
+	x.trace.GetConn, x.trace.GotConn, x.trace.Got1xxResponse = x.getConn, x.gotConn, x.got1xx
 	r = r.WithContext(httptrace.WithClientTrace(&x.ctx, &x.trace))
 	r.URL, r.Host = &u, u.Host
 	return r
@@ -347,7 +349,7 @@ func isDial(err error) bool {
 
 // send picks the pool. Early hints are passed on until there is an answer.
 func (x *exchange) send(r *http.Request) (*http.Response, error) {
-	tr := x.p.transports.of(r, x.w.proto, x.p.crowd.large())
+	tr := x.p.transports.of(r, x.w.proto, x.p.crowd.density())
 	if x.w.proto == 1 && x.body != nil && x.body.kept() == nil {
 		// While the upstream takes nothing of this body, net/http does not hear that the client has gone.
 		ctx, cancel := context.WithCancel(r.Context())
@@ -370,7 +372,11 @@ func (x *exchange) send(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+func (x *exchange) getConn(string) { x.arrival.reset() }
+
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
+	x.arrival.arrived()
+	x.turn.end()
 	x.conn = info.Conn
 	if d := upstreamOf(info.Conn); d != nil {
 		d.head.begin(x.p.heads, func() { _ = d.Close() })

@@ -25,6 +25,7 @@ type interceptConn struct {
 	// differs is set when the client's TLS named another host than its CONNECT.
 	differs bool
 	pool    ownPool
+	turns   turns
 }
 
 // Close implements net.Conn.
@@ -73,7 +74,7 @@ func clientTLS(minter *ca.Minter) *tls.Config {
 func (p *Proxy) intercept(client net.Conn, a policy.Authority) {
 	start := time.Now()
 	pol := p.policy.Load()
-	ic := &interceptConn{Conn: client, policy: pol, scope: newDestination(pol.Scope(a), "https")}
+	ic := &interceptConn{Conn: client, policy: pol, scope: newDestination(pol.Scope(a), "https"), turns: newTurns()}
 	conn := tls.Server(ic, p.tlsConfig)
 	defer p.tunnels.add(client, client)() // until the inner server knows it
 	p.awaitHead(client)
@@ -170,6 +171,10 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	a := ic.scope.Authority
 	x := newExchange(p)
 	defer x.finish()
+	if r.ProtoMajor == 2 {
+		x.turn.take(r.Context(), ic.turns)
+		defer x.turn.end()
+	}
 	x.begin(r, a)
 	if !sameAuthority(r, a) {
 		x.refuse(w, &refusal{Code: codeAuthorityMismatch, Message: "the request names another host than its tunnel, " + a.String(), Host: a.String(),

@@ -11,33 +11,36 @@ import (
 type ownPool struct {
 	mu     sync.Mutex
 	dialer *dialer
-	tr     *http.Transport
+	tr     [densities]*http.Transport
 	over   bool
 }
 
-// transport dials as d does. It is made once, for a crowd if it is large then.
-func (p *ownPool) transport(d *dialer, large bool) *http.Transport {
+// transport is the one for so many exchanges, which dials as d does.
+func (p *ownPool) transport(d *dialer, n density) *http.Transport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.tr == nil {
+	if p.dialer == nil {
 		p.dialer = d.another()
-		window := downloadWindow
-		if large {
-			window = crowdedWindow
-		}
-		p.tr = newH2Transport(p.dialer, window)
 		if p.over {
 			p.dialer.close()
 		}
 	}
-	return p.tr
+	if p.tr[n] == nil {
+		p.tr[n] = newH2Transport(p.dialer, n)
+	}
+	return p.tr[n]
 }
 
 func (p *ownPool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.over = true; p.tr != nil {
-		p.tr.CloseIdleConnections()
+	p.over = true
+	for _, tr := range p.tr {
+		if tr != nil {
+			tr.CloseIdleConnections()
+		}
+	}
+	if p.dialer != nil {
 		p.dialer.close()
 	}
 }

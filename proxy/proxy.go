@@ -99,7 +99,7 @@ func New(o Options) (*Proxy, error) {
 	p.tunnels.departures = &p.departures
 	p.clients = presence{after: keptAlone, alone: p.transports.close}
 	p.heads, p.room, p.coders = newRoom(headBytes, headGrace), newRoom(heldBytes, heldGrace), newRoom(coderBytes, coderGrace)
-	p.crowd.most = o.MaxConns
+	p.crowd.most = min(o.MaxConns, maxExchanges)
 	p.goproxy = p.newGoproxy()
 	p.intercepts = newHandover()
 	p.front = p.newServer(http.HandlerFunc(p.serveFront))

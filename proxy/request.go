@@ -59,6 +59,7 @@ func (x *exchange) applyEdits(r *http.Request) *refusal {
 
 // edit puts the values into r.
 func (x *exchange) edit(r *http.Request) *refusal {
+	defer x.turn.endAfter(storePatience)()
 	for _, e := range x.edits {
 		value, ref := x.value(r.Context(), e.secret)
 		if ref != nil {

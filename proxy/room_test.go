@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
@@ -137,22 +138,27 @@ func TestWhoHasTheMostRequestsGivesWay(t *testing.T) {
 
 func TestACrowdGetsSmallWindows(t *testing.T) {
 	t.Parallel()
-	pools := newTransports(&dialer{})
-	if n := pools.crowded.HTTP2.MaxReceiveBufferPerStream; n != crowdedWindow {
-		t.Errorf("a window of %d", n)
+	pools, d := newTransports(&dialer{}), &dialer{}
+	var own ownPool
+	for n, want := range map[density]int{few: 1 << 20, many: 64<<10 - 1, throng: 8 << 10} {
+		for _, tr := range []*http.Transport{pools.h2[n], own.transport(d, n)} {
+			if got := tr.HTTP2.MaxReceiveBufferPerStream; got != want {
+				t.Errorf("a window of %d, want %d", got, want)
+			}
+		}
 	}
-	if n := pools.h2.HTTP2.MaxReceiveBufferPerStream; n != downloadWindow {
-		t.Errorf("a window of %d where there are few", n)
-	}
-	c := crowd{most: 2 * fewExchanges}
-	for range fewExchanges {
+	c := crowd{most: 2 * manyExchanges}
+	for i := range 2 * manyExchanges {
 		c.enter(nil)
-	}
-	if c.large() {
-		t.Error("few are a crowd")
-	}
-	if c.enter(nil); !c.large() {
-		t.Error("many are none")
+		want := few
+		if i >= manyExchanges {
+			want = throng
+		} else if i >= fewExchanges {
+			want = many
+		}
+		if got := c.density(); got != want {
+			t.Fatalf("%d exchanges are %d, want %d", i+1, got, want)
+		}
 	}
 }
 
@@ -216,10 +222,12 @@ func TestRequestsInACrowdUseItsPools(t *testing.T) {
 	t.Parallel()
 	pools := newTransports(&dialer{})
 	r := httptest.NewRequest("GET", "/", nil)
-	if pools.of(r, 2, true) != pools.crowded || pools.of(r, 2, false) != pools.h2 {
-		t.Error("HTTP/2 goes by another pool")
+	for n := range densities {
+		if pools.of(r, 2, n) != pools.h2[n] {
+			t.Error("HTTP/2 goes by another pool")
+		}
 	}
-	if r.ContentLength = -1; pools.of(r, 1, true) != pools.h1 || pools.of(r, 1, false) != pools.uploads {
+	if r.ContentLength = -1; pools.of(r, 1, many) != pools.h1 || pools.of(r, 1, throng) != pools.h1 || pools.of(r, 1, few) != pools.uploads {
 		t.Error("a long body goes by another pool")
 	}
 }

@@ -30,16 +30,24 @@ const (
 	// share must not be filled by those of them that do not read.
 	downloadWindow = 1 << 20
 
-	// crowdedWindow is that of an answer in a crowd, which must not take 1 MiB each: what h2 begins with (RFC 9113, section 6.9.2).
+	// crowdedWindow is that of an answer among many, which must not take 1 MiB each: what h2 begins with (RFC 9113, section 6.9.2).
+	// throngWindow is that of one in a throng, which together have 40 Mbit/s and more over a round trip of 100 ms.
 	crowdedWindow = 64<<10 - 1
+	throngWindow  = 8 << 10
+)
+
+// windows are those of h2 answers, and frames the longest ones that are sent.
+var (
+	windows = [densities]int{few: downloadWindow, many: crowdedWindow, throng: throngWindow}
+	frames  = [densities]uint32{few: 64 << 10, many: leastMaxFrame, throng: leastMaxFrame}
 )
 
 // transports are the pools: HTTP/1.1 for clients that speak it, one that prefers h2, for clients that do, and one for the
 // long bodies of the former.
 type transports struct {
-	h1, h2, uploads *http.Transport
-	crowded         *http.Transport // h2 with small windows
-	dialer          *dialer
+	h1, uploads *http.Transport
+	h2          [densities]*http.Transport
+	dialer      *dialer
 }
 
 func newTransports(d *dialer) transports {
@@ -48,36 +56,39 @@ func newTransports(d *dialer) transports {
 	t := transports{
 		dialer:  d,
 		h1:      newTransport(d, &h1, []string{"http/1.1"}),
-		h2:      newH2Transport(d, downloadWindow),
-		crowded: newH2Transport(d, crowdedWindow),
 		uploads: newTransport(d, &h1, []string{"http/1.1"}),
 	}
 	t.uploads.WriteBufferSize = uploadBuffer
+	for n := range densities {
+		t.h2[n] = newH2Transport(d, n)
+	}
 	return t
 }
 
-func newH2Transport(d *dialer, window int) *http.Transport {
+func newH2Transport(d *dialer, n density) *http.Transport {
 	var h2 http.Protocols
 	h2.SetHTTP1(true)
 	h2.SetHTTP2(true)
 	t := newTransport(d, &h2, []string{"h2", "http/1.1"})
-	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window}
+	gate, dial := &dialGate{}, t.DialTLSContext
+	t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return gate.dial(ctx, addr, func() (net.Conn, error) { return dial(ctx, network, addr) })
+	}
+	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: windows[n]}
+	limitFrames(t, frames[n])
 	return t
 }
 
-// of is the pool for one request of a client that speaks the major version proto; large says that there are many at a time. Over h2, those with bodies have a pool of
-// their client's own.
-func (t *transports) of(r *http.Request, proto int, large bool) *http.Transport {
+// of is the pool for one request of a client that speaks the major version proto. Over h2, those with bodies
+// have a pool of their client's own.
+func (t *transports) of(r *http.Request, proto int, n density) *http.Transport {
 	switch {
 	case proto == 2:
 		if ic, ok := r.Context().Value(tunnelKey{}).(*interceptConn); ok && r.Body != nil && r.Body != http.NoBody {
-			return ic.pool.transport(t.dialer, large)
+			return ic.pool.transport(t.dialer, n)
 		}
-		if large {
-			return t.crowded
-		}
-		return t.h2
-	case !large && (r.ContentLength > maxHeld || r.ContentLength < 0):
+		return t.h2[n]
+	case n == few && (r.ContentLength > maxHeld || r.ContentLength < 0):
 		return t.uploads
 	}
 	return t.h1
@@ -113,7 +124,8 @@ func newTransport(d *dialer, protocols *http.Protocols, alpn []string) *http.Tra
 
 func (t transports) close() {
 	t.h1.CloseIdleConnections()
-	t.h2.CloseIdleConnections()
-	t.crowded.CloseIdleConnections()
+	for _, h2 := range t.h2 {
+		h2.CloseIdleConnections()
+	}
 	t.uploads.CloseIdleConnections()
 }
