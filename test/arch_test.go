@@ -145,7 +145,8 @@ func checkImports(s source, file *ast.File, r room, fault faultFunc) {
 		case name == "kz" || strings.HasPrefix(name, "kz/"):
 			ok := covers(r.kz, name) || s.isTest() && (name == own || covers(testOnly.kz, name))
 			// What is there for tests is not for the product, whatever its room says.
-			if !s.isTest() && !strings.HasPrefix(own, "kz/test") && (strings.HasPrefix(name, "kz/test/") || strings.HasPrefix(name, "kz/resolver/resolvertest")) {
+			forTests := s.isTest() || strings.HasPrefix(own, "kz/test") || strings.HasPrefix(own, "kz/resolver/resolvertest")
+			if !forTests && (strings.HasPrefix(name, "kz/test/") || strings.HasPrefix(name, "kz/resolver/resolvertest")) {
 				ok = false
 			}
 			if !ok {

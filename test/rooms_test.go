@@ -45,14 +45,16 @@ var rooms = map[string]room{
 	"resolver/awssm":   {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "golang.org/x/sync"}},
 	"resolver/awsssm":  {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "golang.org/x/sync"}},
 	"resolver/awssts":  {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2"}},
+	"resolver/azurekv": {kz: []string{"kz/resolver"}, modules: []string{"github.com/Azure/azure-sdk-for-go", "golang.org/x/sync"}},
 	"resolver/gcpsm":   {kz: []string{"kz/resolver"}, modules: []string{"cloud.google.com/go/auth", "cloud.google.com/go/compute/metadata", "golang.org/x/sync"}},
 	"resolver/vault":   {kz: []string{"kz/resolver"}, modules: []string{"github.com/hashicorp/vault/api", "golang.org/x/sync"}},
 
 	"resolver/onepassword": {kz: []string{"kz/resolver"}},
 
-	"resolver/resolvertest":         {kz: []string{"kz/resolver"}},
-	"resolver/resolvertest/gcpfake": {},
-	"resolver/resolvertest/awsfake": {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"resolver/resolvertest":           {kz: []string{"kz/resolver"}},
+	"resolver/resolvertest/azurefake": {kz: []string{"kz/resolver/resolvertest"}},
+	"resolver/resolvertest/gcpfake":   {kz: []string{"kz/resolver/resolvertest"}},
+	"resolver/resolvertest/awsfake":   {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 }
 
 // testRoom is for everything below test/.
@@ -70,7 +72,7 @@ var peersRoom = room{modules: []string{"github.com/elazarl/goproxy"}}
 
 // testOnly is what test files may import beside what their package may.
 var testOnly = room{
-	kz: []string{"kz/resolver/resolvertest", "kz/resolver/resolvertest/awsfake", "kz/resolver/resolvertest/gcpfake", "kz/test/…"},
+	kz: []string{"kz/resolver/resolvertest", "kz/resolver/resolvertest/awsfake", "kz/resolver/resolvertest/azurefake", "kz/resolver/resolvertest/gcpfake", "kz/test/…"},
 	modules: []string{
 		"github.com/1Password/connect-sdk-go", "github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/goccy/go-yaml", "github.com/klauspost/compress",
 		"github.com/pelletier/go-toml/v2", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys",

@@ -92,7 +92,7 @@ func harness(t *testing.T, login func(*gcpsm.Options, *gcpfake.Server)) resolver
 			return make(func(o *gcpsm.Options) { o.Transport = broken{} })
 		},
 		Silent: func(_ *testing.T, limit time.Duration) resolver.Resolver {
-			return make(func(o *gcpsm.Options) { o.Transport, o.Timeout = gcpfake.Direct(mute), limit })
+			return make(func(o *gcpsm.Options) { o.Transport, o.Timeout = resolvertest.Direct(mute), limit })
 		},
 	}
 }

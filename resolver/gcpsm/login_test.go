@@ -99,7 +99,7 @@ func TestLogin(t *testing.T) {
 		reached, release := make(chan struct{}), make(chan struct{})
 		var once sync.Once
 		s := open(t, fake, func(o *gcpsm.Options) {
-			o.Transport = gcpfake.Direct(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			o.Transport = resolvertest.Direct(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/token" {
 					once.Do(func() { close(reached) })
 					<-release

@@ -86,7 +86,7 @@ func (s *Server) admit(r *http.Request, location string) (status int, code, why 
 	switch {
 	case !bearer || !known || time.Now().After(g.ends):
 		return 401, "UNAUTHENTICATED", "Request had invalid authentication credentials."
-	case strings.HasSuffix(r.Host, "googleapis.com") && r.Host != host:
+	case strings.HasSuffix(r.Host, "googleapis.com") && (r.Host != host || r.TLS == nil):
 		return 404, "NOT_FOUND", "it is not at " + r.Host
 	case g.quota && r.Header.Get("X-Goog-User-Project") != QuotaProject:
 		return 403, "PERMISSION_DENIED", "a quota project is required"

@@ -14,12 +14,12 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"time"
+
+	"kz/resolver/resolvertest"
 )
 
 // What the fake knows.
@@ -210,35 +210,5 @@ func mustJSON(v any) []byte {
 	return text
 }
 
-// Transport carries requests to any https host to the fake, without a network.
-func (s *Server) Transport() http.RoundTripper { return Direct(s) }
-
-// Direct is a transport that hands https requests to a handler. It heeds the request's context.
-func Direct(h http.Handler) http.RoundTripper {
-	return roundTrip(func(r *http.Request) (*http.Response, error) {
-		if r.URL.Scheme != "https" {
-			return nil, fmt.Errorf("gcpfake: a request that is not https")
-		}
-		got := r.Clone(r.Context())
-		got.Host, got.RequestURI = r.URL.Host, r.URL.RequestURI()
-		if got.Body == nil {
-			got.Body = http.NoBody
-		}
-		answer := make(chan *http.Response, 1)
-		go func() {
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, got)
-			answer <- w.Result()
-		}()
-		select {
-		case resp := <-answer:
-			return resp, nil
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		}
-	})
-}
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+// Transport carries requests to any host to the fake, without a network.
+func (s *Server) Transport() http.RoundTripper { return resolvertest.Direct(s) }
