@@ -73,13 +73,12 @@ func headOf(method, host, path, bearer string) []byte {
 	return b.Bytes()
 }
 
-// TestStormsOfFrames has eight connections misuse HTTP/2 for a second each.
+// TestStormsOfFrames has eight connections misuse HTTP/2 for a second each, and eight others again: what the first had must be free.
 func TestStormsOfFrames(t *testing.T) {
 	for _, storm := range storms {
 		t.Run(storm.name, func(t *testing.T) {
 			s := newSiege(t, nil)
-			began := 0
-			s.during(func(ctx context.Context) {
+			attack := func(ctx context.Context) (began int) {
 				end := time.Now().Add(time.Second)
 				failed := many(ctx, 8, func(ctx context.Context, _ int) error {
 					conn, err := s.inside("bad.wild.test", "h2")
@@ -104,7 +103,13 @@ func TestStormsOfFrames(t *testing.T) {
 					}
 					return nil
 				})
-				began = 8 - len(failed)
+				return 8 - len(failed)
+			}
+			began := 8
+			s.during(func(ctx context.Context) {
+				for range 2 {
+					began = min(began, attack(ctx))
+				}
 			})
 			if began < 4 {
 				t.Errorf("%d of 8 connections were made", began)
