@@ -14,7 +14,7 @@ import (
 // storeMaker makes the store of one backend. It does no I/O.
 type storeMaker func(a *app, b backend) (resolver.Resolver, error)
 
-// storeMakers is every type of backend that this build has.
+// storeMakers is every type of backend. A nil one is left out of this build; see storeTags.
 var storeMakers = map[string]storeMaker{
 	config.EnvFile: func(_ *app, b backend) (resolver.Resolver, error) {
 		return envfile.New(envfile.Options{Path: b.Text("path")})
@@ -26,7 +26,10 @@ var storeMakers = map[string]storeMaker{
 	config.AWSSecretsManager: awsSecretsManager,
 	config.AWSSSM:            awsSSM,
 	config.AWSSTS:            awsSTS,
+	config.AzureKeyVault:     azureKeyVault,
+	config.GCPSecretManager:  gcpSecretManager,
 	config.HashicorpVault:    hashicorpVault,
+	config.Keychain:          newKeychain,
 	config.OnePassword:       newOnePassword,
 }
 
@@ -67,9 +70,9 @@ func (a *app) stores(cfg *config.Config, get getSecret) (map[string]resolver.Res
 }
 
 func (a *app) store(b config.Backend, get getSecret) (resolver.Resolver, error) {
-	newStore, ok := storeMakers[b.Type]
-	if !ok {
-		return nil, fmt.Errorf("its type %s is not in this build", b.Type)
+	newStore := storeMakers[b.Type]
+	if newStore == nil {
+		return nil, notInBuild(b.Type)
 	}
 	names := map[string]string{}
 	for key, s := range b.Settings {

@@ -1,0 +1,5 @@
+//go:build kz_no_aws
+
+package cli
+
+var awsSecretsManager, awsSSM, awsSTS storeMaker

@@ -1,0 +1,5 @@
+//go:build kz_no_azure
+
+package cli
+
+var azureKeyVault storeMaker

@@ -1,0 +1,5 @@
+//go:build kz_no_gcp
+
+package cli
+
+var gcpSecretManager storeMaker

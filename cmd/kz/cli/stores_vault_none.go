@@ -1,0 +1,5 @@
+//go:build kz_no_vault
+
+package cli
+
+var hashicorpVault storeMaker
