@@ -34,6 +34,7 @@ func (a *app) exposure(cfg *config.Config) []string {
 		}
 	}
 	slices.Sort(found)
+	found = append(found, openStores(cfg)...)
 	for _, name := range wellKnown {
 		file(filepath.Join(home, name))
 	}
@@ -60,6 +61,23 @@ func (a *app) exposure(cfg *config.Config) []string {
 	}
 	socket(bus, "the session's bus (keyring)")
 	return slices.Compact(found)
+}
+
+// openStores are the backends of the configuration that give any program of this user what they give kz. Neither a
+// variable nor a file that kz could withhold leads to them: DBUS_SESSION_BUS_ADDRESS stays in the child, since programs
+// need the bus for much else and would find it without.
+func openStores(cfg *config.Config) []string {
+	var found []string
+	for name, b := range cfg.Backends {
+		switch {
+		case b.Type == config.Keychain:
+			found = append(found, "the keychain (backend "+name+")")
+		case b.Type == config.OnePassword && (b.Text("auth") == "" || b.Text("auth") == config.AuthCLI):
+			found = append(found, "1Password by op (backend "+name+")")
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 // tellExposure says in one line what the program could still read, as it runs beside its user's files.

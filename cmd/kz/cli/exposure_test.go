@@ -55,6 +55,13 @@ func TestExposure(t *testing.T) {
 	if got := say(&config.Config{}, "SSH_AUTH_SOCK="+agent); !strings.Contains(got, ", the SSH agent") || strings.Count(got, "\n") != 1 {
 		t.Errorf("with an agent it says %q", got)
 	}
+	stores := &config.Config{Backends: map[string]config.Backend{
+		"ring": {Type: config.Keychain}, "op": {Type: config.OnePassword}, "second": {Type: config.OnePassword, Settings: map[string]config.Setting{"auth": {Value: config.AuthCLI}}},
+		"machine": {Type: config.OnePassword, Settings: map[string]config.Setting{"auth": {Value: config.AuthServiceAccount}}},
+	}}
+	if got, want := say(stores), "read or use 1Password by op (backend op), 1Password by op (backend second), the keychain (backend ring), ~/.aws"; !strings.Contains(got, want) || strings.Contains(got, "machine") {
+		t.Errorf("with stores that are open to the user it says %q, want %q in it", got, want)
+	}
 	if os.Geteuid() != 0 { // root may read anything
 		if err := os.Chmod(secrets, 0); err != nil {
 			t.Fatal(err)
