@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"text/tabwriter"
 )
 
 // event is a line of `go test -json` (go doc test2json).
@@ -32,6 +33,8 @@ type summary struct {
 	passed, failed, skipped int
 	problems                []string // failed tests and forbidden skips, for the end
 	forbidden               int      // skips that are not in maySkip
+
+	shown map[string]bool // "store | auth | against", as tests said it
 }
 
 // tally is one package that has not ended yet.
@@ -42,7 +45,7 @@ type tally struct {
 }
 
 func newSummary(out io.Writer, maySkip map[string]string) *summary {
-	return &summary{out: out, maySkip: maySkip, packages: map[string]*tally{}, builds: map[string]string{}}
+	return &summary{out: out, maySkip: maySkip, packages: map[string]*tally{}, builds: map[string]string{}, shown: map[string]bool{}}
 }
 
 // read takes events until the end. Lines that are not JSON are passed on.
@@ -87,6 +90,7 @@ func (s *summary) take(e event) {
 			t.output[e.Test] = b
 		}
 		b.WriteString(e.Output)
+		s.note(e.Output)
 	case "run", "pass", "fail", "skip":
 		if e.Test == "" {
 			if e.Action != "run" {
@@ -189,6 +193,26 @@ func reason(output string) string {
 	return "no reason given"
 }
 
+// note takes what a conformance test has shown out of a line of its output: see resolvertest.Shown.
+func (s *summary) note(output string) {
+	if _, row, ok := strings.Cut(output, ": shown: "); ok {
+		s.shown[strings.TrimSpace(row)] = true
+	}
+}
+
+// table prints each store, with each way to log in, and what it was shown against.
+func (s *summary) table() {
+	if len(s.shown) == 0 {
+		return
+	}
+	fmt.Fprintln(s.out, "stores, how they log in, and what they were shown against:")
+	w := tabwriter.NewWriter(s.out, 0, 4, 2, ' ', 0)
+	for _, row := range slices.Sorted(maps.Keys(s.shown)) {
+		fmt.Fprintln(w, "  "+strings.ReplaceAll(row, " | ", "\t"))
+	}
+	_ = w.Flush()
+}
+
 // finish prints the counts and tells whether all is well.
 func (s *summary) finish(strict bool) bool {
 	for _, name := range slices.Sorted(maps.Keys(s.packages)) {
@@ -198,6 +222,7 @@ func (s *summary) finish(strict bool) bool {
 	for _, p := range s.problems {
 		fmt.Fprintln(s.out, p)
 	}
+	s.table()
 	if s.passed == 0 && s.failed == 0 {
 		fmt.Fprintln(s.out, "no test ran")
 	}

@@ -56,6 +56,9 @@ func TestSummary(t *testing.T) {
 			ev("run", "TestA"), ev("pass", "TestA"), ev("run", "TestB"), said("TestB", "=== RUN TestB"), said("TestB", "    x_test.go:1: no curl"), ev("skip", "TestB"), ev("pass", ""),
 		}, false, "1 passed, 0 failed, 1 skipped", "skipped: kz/p.TestB: x_test.go:1: no curl"},
 		{"a skip with a reason is let pass when strict", true, []string{ev("run", "TestA"), ev("pass", "TestA"), ev("run", "TestMay"), ev("skip", "TestMay"), ev("pass", "")}, true, "1 passed, 0 failed, 1 skipped", ""},
+		{"what was shown is told in order, once", false, []string{
+			ev("run", "TestA"), said("TestA", "    a_test.go:9: shown: vault | token | the core"), said("TestA", "    shown.go:14: shown: aws | role | a fake"), said("TestA", "    shown.go:14: shown: aws | role | a fake"), ev("pass", "TestA"), ev("pass", ""),
+		}, true, "1 passed, 0 failed, 0 skipped", "shown against:\n  aws    role   a fake\n  vault  token  the core\n1 passed"},
 		{"no test is no success", false, []string{ev("skip", "")}, false, "0 passed, 0 failed, 0 skipped", "no test ran"},
 		{"other lines are passed on", false, []string{"go: downloading x", ev("run", "TestA"), ev("pass", "TestA"), ev("pass", "")}, true, "1 passed, 0 failed, 0 skipped", "go: downloading x\n"},
 	} {
