@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"math/big"
 	"net/http"
@@ -56,6 +58,12 @@ func (r *role) wrapped(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r.s.wrapRequest(t, q)
+}
+
+// wrapRequest has the answer to a request put into a wrapping token.
+func (s *server) wrapRequest(t *testing.T, q *http.Request) string {
+	t.Helper()
 	q.Header.Set("X-Vault-Token", rootToken)
 	q.Header.Set("X-Vault-Wrap-Ttl", "5m")
 	resp, err := http.DefaultClient.Do(q)
@@ -197,18 +205,29 @@ type passed struct {
 
 func front(t *testing.T, s *server) (addr string, w *wire) {
 	t.Helper()
+	w = &wire{}
+	return serve(t, through(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.calls = append(w.calls, passed{r.Method, strings.TrimPrefix(r.URL.Path, "/v1/"), r.Header.Clone(), time.Now()})
+		return false
+	})), w
+}
+
+// through passes on to the server what first does not answer.
+func through(t *testing.T, s *server, first func(http.ResponseWriter, *http.Request) (done bool)) http.HandlerFunc {
+	t.Helper()
 	target, err := url.Parse(s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w = &wire{}
 	proxy := httputil.NewSingleHostReverseProxy(target)
-	return serve(t, http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		w.mu.Lock()
-		w.calls = append(w.calls, passed{r.Method, strings.TrimPrefix(r.URL.Path, "/v1/"), r.Header.Clone(), time.Now()})
-		w.mu.Unlock()
-		proxy.ServeHTTP(out, r)
-	})), w
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // clients that give up are part of the tests
+	return func(w http.ResponseWriter, r *http.Request) {
+		if first == nil || !first(w, r) {
+			proxy.ServeHTTP(w, r)
+		}
+	}
 }
 
 // of are the calls to a path.

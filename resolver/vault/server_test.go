@@ -111,6 +111,12 @@ func (s *server) do(t *testing.T, method, path string, body any) map[string]any 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s.answer(t, r)
+}
+
+// answer makes a request as root, and returns what comes back.
+func (s *server) answer(t *testing.T, r *http.Request) map[string]any {
+	t.Helper()
 	r.Header.Set("X-Vault-Token", rootToken)
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -118,10 +124,13 @@ func (s *server) do(t *testing.T, method, path string, body any) map[string]any 
 	}
 	defer resp.Body.Close()
 	answer, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode >= 300 {
-		t.Fatalf("%s %s: %d %s", method, path, resp.StatusCode, answer)
+	out := map[string]any{"data": map[string]any{}}
+	if resp.StatusCode == http.StatusNotFound && r.Method == "LIST" {
+		return out
 	}
-	var out map[string]any
+	if resp.StatusCode >= 300 {
+		t.Fatalf("%s %s: %d %s", r.Method, r.URL.Path, resp.StatusCode, answer)
+	}
 	json.Unmarshal(answer, &out)
 	return out
 }

@@ -1,0 +1,388 @@
+package vault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kz/resolver"
+	"kz/resolver/resolvertest"
+	"kz/resolver/vault"
+)
+
+// dynamic is a mount that leases what is read; each reading is a lease of its own, of the value as it is then.
+type dynamic struct {
+	s     *server
+	mount string
+	ref   resolver.Ref
+}
+
+func (s *server) dynamic(t *testing.T, ttl string) *dynamic {
+	t.Helper()
+	mount := s.mount(t, "leased-kv", "")
+	d := &dynamic{s: s, mount: mount, ref: resolver.Ref{ID: mount + "/app", Field: "value"}}
+	d.write(t, "first", ttl)
+	return d
+}
+
+// write changes the value; without a ttl its leases cannot be renewed.
+func (d *dynamic) write(t *testing.T, value, ttl string) {
+	t.Helper()
+	body := map[string]string{"value": value, "password": value + "-password"}
+	if ttl != "" {
+		body["ttl"] = ttl
+	}
+	d.s.do(t, "POST", d.mount+"/app", body)
+}
+
+// leases are the identities of the mount's leases that Vault has.
+func (d *dynamic) leases(t *testing.T) []any {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "LIST", d.s.addr+"/v1/sys/leases/lookup/"+d.mount+"/app", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Vault-Token", rootToken)
+	keys, _ := d.s.answer(t, r)["data"].(map[string]any)["keys"].([]any)
+	return keys
+}
+
+// policy reads the mount, and may do what else is given.
+func (d *dynamic) policy(t *testing.T, more string) string {
+	t.Helper()
+	name := fmt.Sprintf("policy%d", d.s.serial.Add(1))
+	d.s.writePolicy(t, name, fmt.Sprintf(`path "%s/*" { capabilities = ["read"] } %s`, d.mount, more))
+	return name
+}
+
+const mayRevoke = `path "sys/leases/revoke" { capabilities = ["update"] }`
+
+func due(t *testing.T, r resolver.Result, from time.Time, want time.Duration) {
+	t.Helper()
+	if d := r.RefreshAt.Sub(from); d < want-2*time.Second || d > want+2*time.Second {
+		t.Errorf("due in %v, want %v", d, want)
+	}
+}
+
+func TestALeaseIsRenewedWhenFourFifthsAreOver(t *testing.T) {
+	t.Parallel()
+	s := real(t)
+	d := s.dynamic(t, "10m")
+	addr, wire := front(t, s)
+	clock := newClock()
+	store := open(t, addr, func(o *vault.Options) { o.Token, o.Now = resolver.NewSecret(rootToken), clock.Now })
+	reads := func(want, renewals int, when string) {
+		t.Helper()
+		if n, m := len(wire.of(d.mount+"/app")), len(wire.of("sys/leases/renew")); n != want || m != renewals {
+			t.Errorf("%d reads and %d renewals %s, want %d and %d", n, m, when, want, renewals)
+		}
+	}
+	due(t, get(t, store, d.ref, "first"), clock.Now(), 8*time.Minute)
+	d.write(t, "second", "10m")
+	get(t, store, d.ref, "first")
+	get(t, store, resolver.Ref{ID: d.ref.ID, Field: "password"}, "first-password")
+	reads(1, 0, "at first")
+	clock.pass(8*time.Minute - time.Second)
+	get(t, store, d.ref, "first")
+	reads(1, 0, "before four fifths")
+	clock.pass(time.Second)
+	due(t, get(t, store, d.ref, "first"), clock.Now(), 8*time.Minute)
+	get(t, store, resolver.Ref{ID: d.ref.ID, Field: "password"}, "first-password")
+	reads(1, 1, "when it is due")
+	clock.pass(9 * time.Minute)
+	get(t, store, d.ref, "first")
+	reads(1, 2, "when it is due again")
+	clock.pass(11 * time.Minute)
+	get(t, store, d.ref, "second")
+	reads(2, 2, "once it has ended")
+	d.write(t, "third", "10m")
+	get(t, store, d.ref, "second")
+
+	t.Run("a value that an upstream refuses is read anew, its fields of one lease", func(t *testing.T) {
+		clock.pass(time.Minute)
+		for field, want := range map[string]string{"value": "third", "password": "third-password"} {
+			r, err := store.Resolve(resolver.Anew(t.Context()), resolver.Ref{ID: d.ref.ID, Field: field})
+			if err != nil || r.Secret.Reveal() != want {
+				t.Errorf("%s: %v", field, err)
+			}
+		}
+		reads(3, 2, "after a refusal")
+	})
+	t.Run("a lease that somebody has revoked is read anew when it is due", func(t *testing.T) {
+		s.do(t, "POST", "sys/leases/revoke-prefix/"+d.mount, `{"sync":true}`)
+		d.write(t, "fourth", "10m")
+		clock.pass(8 * time.Minute)
+		get(t, store, d.ref, "fourth")
+		reads(4, 3, "after a revocation")
+	})
+	t.Run("a herd that finds it due has one renewal", func(t *testing.T) {
+		clock.pass(8 * time.Minute)
+		var herd sync.WaitGroup
+		for range 50 {
+			herd.Go(func() { get(t, store, d.ref, "fourth") })
+		}
+		herd.Wait()
+		reads(4, 4, "for a herd")
+	})
+}
+
+func TestALeaseThatCannotBeRenewedIsReadAnew(t *testing.T) {
+	t.Parallel()
+	s := real(t)
+	t.Run("because its engine does not", func(t *testing.T) {
+		t.Parallel()
+		d := s.dynamic(t, "")
+		clock := newClock()
+		addr, wire := front(t, s)
+		store := open(t, addr, func(o *vault.Options) { o.Token, o.Now = resolver.NewSecret(rootToken), clock.Now })
+		due(t, get(t, store, d.ref, "first"), clock.Now(), 48*time.Minute)
+		d.write(t, "second", "")
+		clock.pass(47 * time.Minute)
+		get(t, store, d.ref, "first")
+		clock.pass(time.Minute)
+		get(t, store, d.ref, "second")
+		if n := len(wire.of("sys/leases/renew")); n != 0 {
+			t.Errorf("%d renewals", n)
+		}
+	})
+	t.Run("because its longest time is nearly over", func(t *testing.T) {
+		t.Parallel()
+		d := s.dynamic(t, "10m")
+		clock := newClock()
+		store := s.open(t, func(o *vault.Options) { o.Now = clock.Now })
+		get(t, store, d.ref, "first")
+		s.do(t, "POST", "sys/mounts/"+d.mount+"/tune", map[string]string{"default_lease_ttl": "2m", "max_lease_ttl": "2m"})
+		d.write(t, "second", "2m")
+		clock.pass(8 * time.Minute)
+		get(t, store, d.ref, "second")
+	})
+	t.Run("because the policy does not allow it", func(t *testing.T) {
+		t.Parallel()
+		d := s.dynamic(t, "10m")
+		token := s.do(t, "POST", "auth/token/create", map[string]any{"policies": []string{d.policy(t, "")}, "no_default_policy": true})["auth"].(map[string]any)["client_token"].(string)
+		clock := newClock()
+		store := s.open(t, func(o *vault.Options) { o.Token, o.Now = resolver.NewSecret(token), clock.Now })
+		get(t, store, d.ref, "first")
+		d.write(t, "second", "10m")
+		clock.pass(8 * time.Minute)
+		get(t, store, d.ref, "second")
+	})
+}
+
+func TestALeaseEndsWithItsLogin(t *testing.T) {
+	t.Parallel()
+	s := real(t)
+	d := s.dynamic(t, "1h")
+	r := s.appRole(t, d.policy(t, ""), nil)
+	clock := newClock()
+	store := open(t, s.addr, func(o *vault.Options) { r.set(o); o.Now = clock.Now })
+	due(t, get(t, store, d.ref, "first"), clock.Now(), 8*time.Minute) // of the token's ten, since Vault revokes the lease with it
+	d.write(t, "second", "1h")
+	clock.pass(7 * time.Minute)
+	get(t, store, d.ref, "first")
+	clock.pass(time.Minute + time.Second)
+	due(t, get(t, store, d.ref, "second"), clock.Now(), 8*time.Minute)
+}
+
+func TestVaultAwayAtARenewal(t *testing.T) {
+	t.Parallel()
+	s := real(t)
+	d := s.dynamic(t, "10m")
+	clock := newClock()
+	var away sync.Map
+	addr := serve(t, through(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		_, is := away.Load(strings.TrimPrefix(r.URL.Path, "/v1/"))
+		if is {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return is
+	}))
+	store := open(t, addr, func(o *vault.Options) { o.Token, o.Now = resolver.NewSecret(rootToken), clock.Now })
+	get(t, store, d.ref, "first")
+	away.Store("sys/leases/renew", true)
+	d.write(t, "second", "10m")
+	clock.pass(8 * time.Minute)
+	fails(t, store, d.ref, resolver.Unavailable) // the cache serves its value on: another one is not asked for
+	away.Delete("sys/leases/renew")
+	get(t, store, d.ref, "first")
+}
+
+// TestALeaseOfFiveSeconds is the one that takes its time: through the cache, in real time.
+func TestALeaseOfFiveSeconds(t *testing.T) {
+	t.Parallel()
+	s := real(t)
+	d := s.dynamic(t, "5s")
+	addr, wire := front(t, s)
+	store := open(t, addr, func(o *vault.Options) { o.Token = resolver.NewSecret(rootToken) })
+	cache, err := resolver.NewCache(resolver.CacheOptions{Sources: []resolver.Source{{Name: "A", Backend: "vault", Resolver: store, Ref: d.ref, TTL: -1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func() {
+		t.Helper()
+		if v, err := cache.Get(t.Context(), "A"); err != nil || v.Reveal() != "first" {
+			t.Fatalf("%q %v", v.Reveal(), err)
+		}
+	}
+	use()
+	d.write(t, "second", "5s") // what a new lease would bring
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); len(wire.of("sys/leases/renew")) == 0; <-tick.C {
+		use()
+		if time.Now().After(deadline) {
+			t.Fatal("it is never renewed")
+		}
+	}
+	reads, renewals := wire.of(d.mount+"/app"), wire.of("sys/leases/renew")
+	if after := renewals[0].at.Sub(reads[0].at); after < 3900*time.Millisecond || after > 4900*time.Millisecond || len(reads) != 1 {
+		t.Errorf("%d reads, and renewed after %v, want four fifths of 5 s", len(reads), after)
+	}
+	use()
+}
+
+func TestTheEndOfASession(t *testing.T) {
+	t.Parallel()
+	s := real(t)
+	lookup := func(t *testing.T, token string) bool {
+		t.Helper()
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.addr+"/v1/auth/token/lookup-self", nil)
+		r.Header.Set("X-Vault-Token", token)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}
+	t.Run("revokes the leases of a token of the user's, those of before too, and not the token", func(t *testing.T) {
+		t.Parallel()
+		d := s.dynamic(t, "10m")
+		token := s.do(t, "POST", "auth/token/create", map[string]any{"policies": []string{d.policy(t, mayRevoke)}})["auth"].(map[string]any)["client_token"].(string)
+		clock := newClock()
+		store := s.open(t, func(o *vault.Options) { o.Token, o.Now = resolver.NewSecret(token), clock.Now })
+		get(t, store, d.ref, "first")
+		clock.pass(time.Minute)
+		if _, err := store.Resolve(resolver.Anew(t.Context()), d.ref); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(d.leases(t)); n != 2 {
+			t.Fatalf("%d leases", n)
+		}
+		if err := store.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if left := d.leases(t); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+		if !lookup(t, token) {
+			t.Error("the user's token is revoked")
+		}
+		fails(t, store, d.ref, resolver.Unavailable)
+		if err := store.Close(t.Context()); err != nil {
+			t.Errorf("a second time: %v", err)
+		}
+	})
+	for name, log := range map[string]login{"approle": byAppRole, "kubernetes": byKubernetes} {
+		t.Run("revokes the tokens of "+name+", and their leases with them", func(t *testing.T) {
+			t.Parallel()
+			d := s.dynamic(t, "10m")
+			set, _ := log(t, s, d.policy(t, ""))
+			addr, wire := front(t, s)
+			clock := newClock()
+			store := open(t, addr, func(o *vault.Options) { set(o); o.Now = clock.Now })
+			get(t, store, d.ref, "first")
+			clock.pass(9 * time.Minute)
+			get(t, store, d.ref, "first")
+			if err := store.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			tokens := map[string]bool{}
+			for _, c := range wire.of(d.mount + "/app") {
+				tokens[c.header.Get("X-Vault-Token")] = true
+			}
+			if len(tokens) != 2 {
+				t.Fatalf("%d tokens", len(tokens))
+			}
+			for token := range tokens {
+				if lookup(t, token) {
+					t.Error("a token is left")
+				}
+			}
+			for deadline := time.Now().Add(10 * time.Second); len(d.leases(t)) > 0; time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("left: %v", d.leases(t)) // Vault revokes what a token holds on its own time
+				}
+			}
+		})
+	}
+	t.Run("is one error where the policy does not allow a revocation, and says what would", func(t *testing.T) {
+		t.Parallel()
+		d := s.dynamic(t, "10m")
+		token := s.do(t, "POST", "auth/token/create", map[string]any{"policies": []string{d.policy(t, "")}})["auth"].(map[string]any)["client_token"].(string)
+		store := s.open(t, func(o *vault.Options) { o.Token = resolver.NewSecret(token) })
+		get(t, store, d.ref, "first")
+		lease := d.leases(t)[0].(string)
+		err := store.Close(t.Context())
+		var e *resolver.Error
+		if !errors.As(err, &e) || e.Kind != resolver.AccessDenied {
+			t.Fatal(err)
+		}
+		contains(t, e.Error()+" "+e.Hint(), "1 of what this session holds", "ends by itself within", `path "sys/leases/revoke" { capabilities = ["update"] }`)
+		resolvertest.NoLeak(t, e, token, lease)
+	})
+	t.Run("asks nothing where nothing is held", func(t *testing.T) {
+		t.Parallel()
+		ref, policy := s.shelf(t)
+		r := s.appRole(t, policy, nil)
+		addr, wire := front(t, s)
+		clock := newClock()
+		idle := open(t, addr, r.set)
+		used := open(t, addr, func(o *vault.Options) { r.set(o); o.Now = clock.Now })
+		get(t, used, ref, "v")
+		clock.pass(time.Hour) // its token has ended
+		if err := errors.Join(idle.Close(t.Context()), used.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if n := len(wire.of("auth/token/revoke-self")); n != 0 {
+			t.Errorf("%d revocations", n)
+		}
+	})
+	t.Run("waits for no Vault longer than its context", func(t *testing.T) {
+		t.Parallel()
+		d := s.dynamic(t, "10m")
+		inner := through(t, s, nil)
+		stuck := make(chan struct{})
+		store := open(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-stuck:
+				mute(w, r)
+			default:
+				inner(w, r)
+			}
+		})), func(o *vault.Options) { o.Token = resolver.NewSecret(rootToken) })
+		get(t, store, d.ref, "first")
+		close(stuck)
+		reading := make(chan error, 1)
+		go func() { _, err := store.Resolve(t.Context(), resolver.Ref{ID: d.mount + "/other"}); reading <- err }()
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		if err := store.Close(ctx); !errors.Is(err, resolver.TimedOut) {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		select {
+		case <-reading:
+		case <-time.After(10 * time.Second):
+			t.Error("a call that was under way goes on")
+		}
+	})
+}
