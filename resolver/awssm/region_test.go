@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -167,8 +168,12 @@ func TestTheUsersProxyIsUsed(t *testing.T) {
 	child := exec.Command(os.Args[0], "-test.run=^TestTheUsersProxyIsUsed$")
 	child.Env = []string{"KZ_TEST_PROXY_CHILD=1", "HTTP_PROXY=" + proxy, "HOME=" + t.TempDir(), "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ACCESS_KEY_ID=" + awsfake.DefaultKey.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + awsfake.DefaultKey.SecretAccessKey}
-	if out, err := child.CombinedOutput(); err != nil {
+	out, err := child.CombinedOutput()
+	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if line, rest, _ := strings.Cut(string(out), "\n"); line != "PASS" || strings.Contains(rest, "SDK") {
+		t.Errorf("the SDK printed something: %s", out)
 	}
 	if got, _ := asked.Load().(string); got != "secretsmanager.test" {
 		t.Errorf("the proxy was asked for %q", got)

@@ -14,7 +14,7 @@ type Failure struct {
 	Code      string // "AccessDeniedException"
 	Message   string
 	Body      []byte // the whole response body, in place of the service's own form
-	Echo      bool   // repeat the request's Authorization and session token in the message, as a careless proxy might
+	Echo      bool   // repeat the request's Authorization, session token and form in the message, as a careless proxy might
 	Hang      bool   // take the request and never answer it
 	Times     int    // how many requests fail; 0 is all of them
 }
@@ -71,6 +71,9 @@ func (s *Server) failure(c *call, fits func(*Failure) bool) *fault {
 		message := f.Message
 		if f.Echo {
 			message += " Authorization: " + c.header.Get("Authorization") + " X-Amz-Security-Token: " + c.header.Get("X-Amz-Security-Token")
+			if c.query() {
+				message += " " + string(c.body)
+			}
 		}
 		return &fault{status: f.Status, code: f.Code, message: message, raw: f.Body, hang: f.Hang}
 	}
