@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -25,13 +24,18 @@ const (
 	listing
 )
 
-// What Key Vault takes as a name and a version.
+// plain are the characters of names and versions. They are checked by hand: compiling expressions of these lengths would
+// take its time in every run.
 // https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers
-var (
-	nameForm    = regexp.MustCompile(`^[0-9a-zA-Z-]{1,127}$`)
-	versionForm = regexp.MustCompile(`^[0-9a-zA-Z]{1,64}$`)
-	notPlain    = regexp.MustCompile(`[^0-9a-zA-Z]+`)
-)
+const plain = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+func isName(s string) bool    { return strings.Trim(s, plain+"-") == "" }
+func isVersion(s string) bool { return len(s) <= 64 && strings.Trim(s, plain) == "" }
+
+// suggest is what a name could be called in Key Vault.
+func suggest(name string) string {
+	return strings.Join(strings.FieldsFunc(name, func(r rune) bool { return !strings.ContainsRune(plain, r) }), "-")
+}
 
 func (s *Store) validate(ref resolver.Ref) error {
 	switch {
@@ -39,10 +43,10 @@ func (s *Store) validate(ref resolver.Ref) error {
 		return invalid("no secret is named", `write secret_id = "NAME", the secret's name in the vault`)
 	case len(ref.ID) > 127:
 		return invalid("the name is longer than 127 characters", "see what is there: "+s.list())
-	case !nameForm.MatchString(ref.ID):
+	case !isName(ref.ID):
 		return invalid(fmt.Sprintf("%q cannot be a name in Key Vault", ref.ID),
-			fmt.Sprintf(`names there have letters, digits and "-" only: perhaps %q (for kind, write secret_name_template = "{orgId}-{kind}" in the backend)`, strings.Trim(notPlain.ReplaceAllString(ref.ID, "-"), "-")))
-	case ref.VersionID != "" && !versionForm.MatchString(ref.VersionID):
+			fmt.Sprintf(`names there have letters, digits and "-" only: perhaps %q (for kind, write secret_name_template = "{orgId}-{kind}" in the backend)`, suggest(ref.ID)))
+	case ref.VersionID != "" && !isVersion(ref.VersionID):
 		return invalid("version_id has other characters than letters and digits", "see the versions: "+s.az("list-versions", ref.ID))
 	case ref.Version > 0:
 		return invalid("Key Vault has no numbered versions", "name one with `version_id`: "+s.az("list-versions", ref.ID))

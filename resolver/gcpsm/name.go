@@ -2,7 +2,6 @@ package gcpsm
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -44,16 +43,33 @@ func (n name) gcloud() string {
 }
 
 // The forms that Google gives: a project by id (some with an organisation's domain before it) or number, a location,
-// a secret of at most 255 characters, a version by number or alias.
+// a secret of at most 255 characters, a version by number or alias. They are read by hand: compiling expressions of such
+// lengths would take longer, in every run, than all else that starts.
 // https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets
-var (
-	projectForm  = regexp.MustCompile(`^([a-z0-9.-]{1,255}:)?[a-z0-9][a-z0-9-]{0,62}$`)
-	locationForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
-	secretForm   = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,255}$`)
-	versionForm  = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,63}$`)
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	digits = "0123456789"
+	word   = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + digits + "_-"
 )
 
-func isProject(s string) bool { return projectForm.MatchString(s) }
+func isProject(s string) bool {
+	domain, id, scoped := strings.Cut(s, ":")
+	if !scoped {
+		id = s
+	}
+	return (!scoped || madeOf(domain, lower+digits+".-", 255)) && madeOf(id, lower+digits+"-", 63) && id[0] != '-'
+}
+
+func isLocation(s string) bool {
+	return madeOf(s, lower+digits+"-", 63) && strings.Contains(lower, s[:1])
+}
+func isSecret(s string) bool  { return madeOf(s, word, 255) }
+func isVersion(s string) bool { return madeOf(s, word, 63) }
+
+// madeOf: one to most of these characters.
+func madeOf(s, chars string, most int) bool {
+	return s != "" && len(s) <= most && strings.Trim(s, chars) == ""
+}
 
 const latest = "latest"
 
@@ -82,11 +98,11 @@ func parseName(ref resolver.Ref) (name, error) {
 	switch {
 	case n.project != "" && !isProject(n.project):
 		return n, invalid(fmt.Sprintf("%q is not the id of a project", cut(n.project)), "check the path: projects/PROJECT/secrets/NAME")
-	case n.location != "" && !locationForm.MatchString(n.location):
+	case n.location != "" && !isLocation(n.location):
 		return n, invalid(fmt.Sprintf("%q is not a location", cut(n.location)), "check the path: projects/PROJECT/locations/LOCATION/secrets/NAME")
-	case !secretForm.MatchString(n.secret):
+	case !isSecret(n.secret):
 		return n, invalid(fmt.Sprintf("%q is not the name of a secret", cut(n.secret)), `names have letters, digits, "_" and "-" only, at most 255`)
-	case !versionForm.MatchString(n.version):
+	case !isVersion(n.version):
 		return n, invalid(fmt.Sprintf("%q is not a version", cut(n.version)), "a version is a number, latest, or an alias")
 	}
 	if ref.Version > 0 {
