@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,8 +30,12 @@ func TestALibraryWithoutContexts(t *testing.T) {
 	t.Run("a call that never ends is left behind at the limit, and only so many are", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			answered, calls := make(chan struct{}), 0
-			s := newLibrary(func(string, string) (string, error) { calls++; <-answered; return "late", nil })
+			answered, calls := make(chan struct{}), atomic.Int32{}
+			s := newLibrary(func(string, string) (string, error) {
+				calls.Add(1)
+				<-answered
+				return "late", nil
+			})
 			for range maxLeft + 2 {
 				began := time.Now()
 				_, err := s.Resolve(t.Context(), resolver.Ref{ID: "k"})
@@ -38,8 +43,8 @@ func TestALibraryWithoutContexts(t *testing.T) {
 					t.Errorf("%v after %v", err, time.Since(began))
 				}
 			}
-			if calls != maxLeft {
-				t.Errorf("%d calls are under way", calls)
+			if n := calls.Load(); n != maxLeft {
+				t.Errorf("%d calls are under way", n)
 			}
 			close(answered)
 			synctest.Wait()
