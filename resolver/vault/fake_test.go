@@ -249,14 +249,23 @@ func TestTheTokensLifeHoldsNoValueUp(t *testing.T) {
 	}
 }
 
+// pemFile is a file with the certificate of a server.
+func pemFile(t *testing.T, srv *httptest.Server) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewUnstartedServer(one(func() string { return fakeToken }))
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600)
+	ca := pemFile(t, srv)
 	ref := resolver.Ref{ID: "secret/app"}
 
 	t.Run("ca_cert is trusted", func(t *testing.T) {
