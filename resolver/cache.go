@@ -19,8 +19,9 @@ const (
 	// minFailure and maxFailure bound how long a failure is remembered. The spread
 	// keeps many caches from coming back to a recovering store at the same moment.
 	minFailure, maxFailure = time.Second, 3 * time.Second
-	// refreshEvery is how often Refresh may ask the store for one secret.
-	refreshEvery = 30 * time.Second
+	// refreshEvery is how often Refresh may ask the store for one secret, and refreshSeldom where that brings one value
+	// after the other, and each is refused.
+	refreshEvery, refreshSeldom = 30 * time.Second, 10 * time.Minute
 	// patience is how long after a call began a caller who could have a stale value still waits for its outcome;
 	// patienceFailing is that while the last call has failed. A store that answers at all is faster than the one, and
 	// one that is away costs a request no more than the other.

@@ -89,6 +89,33 @@ func TestCacheRefresh(t *testing.T) {
 			again(3) // another request that was refused with the old value
 		})
 	})
+	t.Run("a store that makes a new value for each who asks is asked ever less often", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			store := &pairs{}
+			c := newCache(t, resolver.CacheOptions{Sources: fieldsOf(store)})
+			again := func(d time.Duration) {
+				for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+					if err := c.Refresh(t.Context(), []string{"password"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if _, err := c.Get(t.Context(), "password"); err != nil {
+				t.Fatal(err)
+			}
+			again(24 * time.Hour)
+			if store.fetches < 140 || store.fetches > 150 { // every 10 min
+				t.Errorf("%d values were made in a day", store.fetches)
+			}
+			time.Sleep(20 * time.Minute) // all is well for a while
+			before := store.fetches
+			again(time.Minute)
+			if n := store.fetches - before; n != 2 {
+				t.Errorf("%d values in the minute after", n)
+			}
+		})
+	})
 	t.Run("a call that was under way before the refusal is not the one in 30 seconds", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

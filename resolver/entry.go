@@ -32,6 +32,7 @@ type entry struct {
 	flight     *flight // the call under way
 	forced     *flight // the last one that Refresh asked for
 	forcedAt   time.Time
+	forceEvery time.Duration // how long after it there is no other
 	status     Status
 }
 

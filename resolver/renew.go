@@ -8,11 +8,14 @@ import (
 
 // Refresh fetches the named secrets again because an upstream refused their
 // values. A secret is fetched at most once in 30 s this way: within that time,
-// the outcome of the last Refresh is returned. It returns when that is there, or
-// ctx is done; the calls have begun by then, and go on. When a fetch fails, the
-// kept value stays, due for refresh at its next use; the failures are joined,
-// each an *Error with its Secret, in the order of names. Whoever needs to know
-// whether the value it used is out of date compares it with what Get returns.
+// the outcome of the last Refresh is returned. The time doubles, up to 10 min, as
+// long as every value that is brought is refused as well: where a store makes a
+// new value for each who asks, a program could have no end of them made. It
+// returns when the outcome is there, or ctx is done; the calls have begun by
+// then, and go on. When a fetch fails, the kept value stays, due for refresh at
+// its next use; the failures are joined, each an *Error with its Secret, in the
+// order of names. Whoever needs to know whether the value it used is out of date
+// compares it with what Get returns.
 func (c *Cache) Refresh(ctx context.Context, names []string) error {
 	_, err := c.again(ctx, names, (*entry).force)
 	return err
@@ -83,14 +86,18 @@ func (e *entry) underway() *flight {
 
 // force returns the flight of a Refresh. The lock is held.
 func (e *entry) force(now time.Time) (f *flight, crew []*entry) {
-	if e.forced != nil && before(now, e.forcedAt.Add(refreshEvery)) {
+	if e.forced != nil && before(now, e.forcedAt.Add(e.forceEvery)) {
 		return e.forced, nil
 	}
 	e.expire(now)
 	f, crew = e.join(now, true)
 	// One that was under way may have been answered before the value changed: it does not count.
 	for _, o := range crew {
-		o.forced, o.forcedAt = o.flight, now
+		every := refreshEvery
+		if o.forced != nil && o.forced.changed && before(now, o.forcedAt.Add(o.forceEvery+refreshSeldom)) {
+			every = min(2*o.forceEvery, refreshSeldom)
+		}
+		o.forced, o.forcedAt, o.forceEvery = o.flight, now, every
 	}
 	return f, crew
 }

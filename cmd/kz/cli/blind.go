@@ -237,7 +237,7 @@ func (a *app) newCache(cfg *config.Config, onValue func(string, resolver.Secret)
 // openStores is newCache for who needs the stores, too. The cache knows every configured secret, so that a backend can use one.
 func (a *app) openStores(cfg *config.Config, onValue func(string, resolver.Secret) error) (map[string]resolver.Resolver, *resolver.Cache, error) {
 	var cache *resolver.Cache
-	stores, err := a.stores(cfg, func(ctx context.Context, name string) (resolver.Secret, error) { return cache.Get(ctx, name) })
+	stores, err := a.stores(cfg, func() *resolver.Cache { return cache })
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -50,15 +49,13 @@ func (b backend) Text(key string) string {
 	return b.Backend.Text(key)
 }
 
-// getSecret gives the value of a secret of the configuration.
-type getSecret func(ctx context.Context, name string) (resolver.Secret, error)
-
-// stores makes the store of every backend. One whose settings are secrets of another gets them from get, at its first use.
-func (a *app) stores(cfg *config.Config, get getSecret) (map[string]resolver.Resolver, error) {
+// stores makes the store of every backend. One whose settings are secrets of another gets them from the cache, which is there
+// by the time of its first use.
+func (a *app) stores(cfg *config.Config, cache func() *resolver.Cache) (map[string]resolver.Resolver, error) {
 	stores := make(map[string]resolver.Resolver, len(cfg.Backends))
 	var errs []error
 	for name, b := range cfg.Backends {
-		store, err := a.store(b, get)
+		store, err := a.store(b, cache)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("the backend %q: %w", name, err))
 			continue
@@ -69,7 +66,7 @@ func (a *app) stores(cfg *config.Config, get getSecret) (map[string]resolver.Res
 	return stores, errors.Join(errs...)
 }
 
-func (a *app) store(b config.Backend, get getSecret) (resolver.Resolver, error) {
+func (a *app) store(b config.Backend, cache func() *resolver.Cache) (resolver.Resolver, error) {
 	newStore := storeMakers[b.Type]
 	if newStore == nil {
 		return nil, notInBuild(b.Type)
@@ -83,7 +80,7 @@ func (a *app) store(b config.Backend, get getSecret) (resolver.Resolver, error) 
 	if len(names) == 0 {
 		return newStore(a, backend{Backend: b})
 	}
-	return &chainedStore{names: names, get: get, make: func(chained map[string]resolver.Secret) (resolver.Resolver, error) {
+	return &chainedStore{names: names, cache: cache, make: func(chained map[string]resolver.Secret) (resolver.Resolver, error) {
 		return newStore(a, backend{Backend: b, chained: chained})
 	}}, nil
 }

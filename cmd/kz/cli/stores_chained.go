@@ -10,10 +10,11 @@ import (
 	"kz/resolver"
 )
 
-// chainedStore is a store whose credentials are secrets of others. It follows them when they change.
+// chainedStore is a store whose credentials are secrets of others. It follows them when they change, and when it is denied
+// access it looks whether they have.
 type chainedStore struct {
 	names map[string]string // setting -> the secret that supplies it
-	get   getSecret
+	cache func() *resolver.Cache
 	make  func(chained map[string]resolver.Secret) (resolver.Resolver, error)
 
 	mu      sync.Mutex
@@ -28,7 +29,11 @@ func (c *chainedStore) Resolve(ctx context.Context, ref resolver.Ref) (resolver.
 	if err != nil {
 		return resolver.Result{}, err
 	}
-	return store.Resolve(ctx, ref)
+	r, err := store.Resolve(ctx, ref)
+	if other := c.renewed(ctx, store, err); other != nil {
+		return other.Resolve(ctx, ref)
+	}
+	return r, err
 }
 
 // ResolveBatch implements resolver.BatchResolver: where the store has no batch call, its secrets are fetched side by side.
@@ -41,6 +46,29 @@ func (c *chainedStore) ResolveBatch(ctx context.Context, refs []resolver.Ref) []
 		}
 		return out
 	}
+	out := resolveBatch(ctx, store, refs)
+	var denied []int
+	for i, o := range out {
+		if errors.Is(o.Err, resolver.AccessDenied) {
+			denied = append(denied, i)
+		}
+	}
+	if len(denied) == 0 {
+		return out
+	}
+	if other := c.renewed(ctx, store, out[denied[0]].Err); other != nil {
+		again := make([]resolver.Ref, len(denied))
+		for i, at := range denied {
+			again[i] = refs[at]
+		}
+		for i, o := range resolveBatch(ctx, other, again) {
+			out[denied[i]] = o
+		}
+	}
+	return out
+}
+
+func resolveBatch(ctx context.Context, store resolver.Resolver, refs []resolver.Ref) []resolver.Outcome {
 	if batch, ok := store.(resolver.BatchResolver); ok {
 		return batch.ResolveBatch(ctx, refs)
 	}
@@ -55,6 +83,14 @@ func (c *chainedStore) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	err = check(ctx, store)
+	if other := c.renewed(ctx, store, err); other != nil {
+		return check(ctx, other)
+	}
+	return err
+}
+
+func check(ctx context.Context, store resolver.Resolver) error {
 	if checker, ok := store.(resolver.Checker); ok {
 		return checker.Check(ctx)
 	}
@@ -70,10 +106,35 @@ func (c *chainedStore) Put(ctx context.Context, ref resolver.Ref, value resolver
 	if err != nil {
 		return err
 	}
+	err = put(ctx, store, ref, value)
+	if other := c.renewed(ctx, store, err); other != nil {
+		return put(ctx, other, ref, value)
+	}
+	return err
+}
+
+func put(ctx context.Context, store resolver.Resolver, ref resolver.Ref, value resolver.Secret) error {
 	if putter, ok := store.(resolver.Putter); ok {
 		return putter.Put(ctx, ref, value)
 	}
 	return errNotWritable
+}
+
+// renewed is for a store that has failed with err: if it denied access, its credentials may have been rotated where they are
+// kept. They are fetched again, as after an upstream's 401, and if they are others than those it used, the store that has
+// them is returned, for one more try; else nil.
+func (c *chainedStore) renewed(ctx context.Context, used resolver.Resolver, err error) resolver.Resolver {
+	if !errors.Is(err, resolver.AccessDenied) {
+		return nil
+	}
+	if c.cache().Refresh(ctx, slices.Sorted(maps.Values(c.names))) != nil {
+		return nil
+	}
+	store, err := c.open(ctx)
+	if err != nil || store == used {
+		return nil
+	}
+	return store
 }
 
 // Close implements resolver.Closer.
@@ -98,7 +159,7 @@ func (c *chainedStore) Close(ctx context.Context) error {
 func (c *chainedStore) open(ctx context.Context) (resolver.Resolver, error) {
 	chained := make(map[string]resolver.Secret, len(c.names))
 	for _, key := range slices.Sorted(maps.Keys(c.names)) {
-		value, err := c.get(ctx, c.names[key])
+		value, err := c.cache().Get(ctx, c.names[key])
 		if err != nil {
 			return nil, err
 		}
