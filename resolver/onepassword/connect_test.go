@@ -164,12 +164,12 @@ func TestFailuresOfConnect(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"an answer of another kind": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>" + resolvertest.Canary)) },
 		"an answer without an end": func(w http.ResponseWriter, _ *http.Request) {
-			for n := 0; n < 8<<10; n++ {
-				if _, err := w.Write([]byte(strings.Repeat("x", 1024))); err != nil {
+			for range 1 << 10 { // 64 MiB, far more than the buffers in between hold
+				if _, err := w.Write([]byte(strings.Repeat("x", 64<<10))); err != nil {
 					return
 				}
 			}
-			t.Error("8 MiB were read")
+			t.Error("all of it was read")
 		},
 		"an answer that ends early": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
