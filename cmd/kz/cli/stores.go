@@ -29,6 +29,7 @@ var storeMakers = map[string]storeMaker{
 	config.GCPSecretManager:  gcpSecretManager,
 	config.HashicorpVault:    hashicorpVault,
 	config.Keychain:          newKeychain,
+	config.Local:             newLocalStore,
 	config.OnePassword:       newOnePassword,
 }
 
