@@ -162,7 +162,8 @@ func TestLogin(t *testing.T) {
 		srv.StartTLS()
 		t.Cleanup(srv.Close)
 		s := open(t, fake, func(o *azurekv.Options) { o.VaultURL, o.Transport = srv.URL, nil })
-		contains(t, fails(t, s, resolver.Ref{ID: "db"}, resolver.Unavailable).Error(), "unknown authority")
+		e := fails(t, s, resolver.Ref{ID: "db"}, resolver.Unavailable)
+		contains(t, e.Error()+" "+e.Hint(), "unknown authority", "trust store")
 		if fake.Asked(strings.TrimPrefix(srv.URL, "https://")) != 0 {
 			t.Error("it was asked")
 		}

@@ -184,7 +184,8 @@ func TestLoginFailures(t *testing.T) {
 		s := open(t, fake, func(o *gcpsm.Options) {
 			o.CredentialsFile, o.Endpoint, o.Transport = write(t, fake.KeyFile(srv.URL+"/token")), srv.URL, nil
 		})
-		contains(t, fails(t, s, resolver.Ref{ID: "db"}, resolver.Unavailable).Error(), "unknown authority")
+		e := fails(t, s, resolver.Ref{ID: "db"}, resolver.Unavailable)
+		contains(t, e.Error()+" "+e.Hint(), "unknown authority", "trust store")
 		if len(fake.Requests()) != 0 {
 			t.Error("it was asked")
 		}
