@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -49,7 +50,9 @@ type Options struct {
 // Store is one account or Connect server. It is safe for concurrent use.
 type Store struct {
 	opt     Options
-	connect *server // nil: by op
+	connect *server       // nil: by op
+	asking  chan struct{} // holds the one call of op that may ask its user, until one has succeeded
+	letIn   atomic.Bool   // one has
 }
 
 // New makes a Store. It does no I/O. All problems with the options are reported together.
@@ -64,7 +67,7 @@ func New(o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Store{opt: o}
+	s := &Store{opt: o, asking: make(chan struct{}, 1)}
 	switch o.Auth {
 	case "", CLI, ServiceAccount:
 		if o.Find == nil {
@@ -166,10 +169,10 @@ func (s *Store) Put(ctx context.Context, ref resolver.Ref, value resolver.Secret
 	return s.put(ctx, at, ref.Field, value)
 }
 
-// Warnings says whether the token and the values travel in clear text.
+// Warnings says whether the token and the values travel in clear text, or can be taken from op.
 func (s *Store) Warnings() []string {
 	if s.connect == nil {
-		return nil
+		return s.openOp()
 	}
 	u, err := parseHost(s.connect.host())
 	if err != nil || u.Scheme == "https" || loopback(u.Hostname()) {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -23,6 +25,41 @@ const (
 	drain = time.Second
 )
 
+// openOp says whether the token can be read in op's environment. Linux shows that to programs of the same user, unless op
+// is set-group-ID, as 1Password's packages install it.
+func (s *Store) openOp() []string {
+	if s.opt.Auth != ServiceAccount || runtime.GOOS != "linux" {
+		return nil
+	}
+	path, err := s.opt.Find()
+	if err != nil {
+		return nil // which is told at the first use
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode()&os.ModeSetgid != 0 {
+		return nil
+	}
+	return []string{"while " + path + " runs, programs of this user can read the token of the service account from its environment: install op by 1Password's package, which makes it set-group-ID, or use a Connect server"}
+}
+
+// turn waits until op may run. As long as none has succeeded one runs at a time, so that 1Password asks to be unlocked
+// once and not for each secret.
+func (s *Store) turn(ctx context.Context) (done func(error), err error) {
+	if s.opt.Auth == ServiceAccount || s.letIn.Load() {
+		return func(error) {}, nil
+	}
+	select {
+	case s.asking <- struct{}{}:
+	case <-ctx.Done():
+		return nil, timedOut(ctx)
+	}
+	return func(err error) {
+		if err == nil {
+			s.letIn.Store(true)
+		}
+		<-s.asking
+	}, nil
+}
+
 // read asks op for one value.
 func (s *Store) read(ctx context.Context, at reference) (string, error) {
 	out, err := s.run(ctx, at, nil, "read", "--no-newline", at.String())
@@ -30,7 +67,7 @@ func (s *Store) read(ctx context.Context, at reference) (string, error) {
 }
 
 // run runs op and returns what it prints. Its arguments never have a value or a token among them.
-func (s *Store) run(ctx context.Context, at reference, stdin []byte, args ...string) ([]byte, error) {
+func (s *Store) run(ctx context.Context, at reference, stdin []byte, args ...string) (_ []byte, err error) {
 	if ctx.Err() != nil {
 		return nil, resolver.Transport(ctx.Err())
 	}
@@ -42,6 +79,11 @@ func (s *Store) run(ctx context.Context, at reference, stdin []byte, args ...str
 	if err != nil {
 		return nil, s.noProgram(err)
 	}
+	done, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { done(err) }()
 	if s.opt.Account != "" && s.opt.Auth != ServiceAccount {
 		args = append(args, "--account", s.opt.Account)
 	}
@@ -56,13 +98,13 @@ func (s *Store) run(ctx context.Context, at reference, stdin []byte, args ...str
 	if err := cmd.Start(); err != nil {
 		return nil, s.noProgram(err)
 	}
-	err = cmd.Wait()
+	ended := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
 		return nil, timedOut(ctx)
 	case stdout.full:
 		return nil, &resolver.Error{Kind: resolver.Unavailable, Message: "op prints more than 4 MiB", Advice: "check that the reference names one field"}
-	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+	case ended == nil, errors.Is(ended, exec.ErrWaitDelay):
 		return stdout.kept, nil
 	}
 	return nil, explain(string(stderr.kept), cmd.ProcessState.ExitCode(), at)

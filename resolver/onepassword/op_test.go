@@ -1,3 +1,5 @@
+//go:build unix
+
 package onepassword_test
 
 import (

@@ -1,3 +1,5 @@
+//go:build unix
+
 package onepassword_test
 
 import (
@@ -5,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -128,6 +131,50 @@ func TestOpIsEndedWithItsChildren(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the child of op goes on")
 		}
+	}
+}
+
+func TestOpAsksOnce(t *testing.T) {
+	t.Parallel()
+	f := newOp(t)
+	f.set(t, "items", []any{opItem("k", opField("a", "1"), opField("b", "2"), opField("c", "3"), opField("d", "4"))})
+	f.set(t, "asks", true)
+	s := f.open(t, nil)
+	refs := []resolver.Ref{{ID: "Team Secrets/k/a"}, {ID: "Team Secrets/k/b"}, {ID: "Team Secrets/k/c"}, {ID: "Team Secrets/k/d"}}
+	refused := 0
+	for n, out := range s.ResolveBatch(t.Context(), refs) {
+		switch {
+		case errors.Is(out.Err, resolver.AccessDenied):
+			refused++
+		case out.Err != nil || out.Result.Secret.Reveal() != strconv.Itoa(n+1):
+			t.Error(out.Err)
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d are refused, and one prompt was", refused)
+	}
+}
+
+func TestATokenThatCanBeReadInOpIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	path := filepath.Join(t.TempDir(), "op")
+	if err := os.WriteFile(path, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	warnings := func(auth string) int {
+		return len(open(t, onepassword.Options{Auth: auth, Find: func() (string, error) { return path, nil }}).Warnings())
+	}
+	if warnings(onepassword.ServiceAccount) != 1 || warnings(onepassword.CLI) != 0 {
+		t.Error("an op that is not set-group-ID")
+	}
+	if err := os.Chmod(path, 0o755|os.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	if warnings(onepassword.ServiceAccount) != 0 {
+		t.Error("an op that is set-group-ID")
 	}
 }
 
