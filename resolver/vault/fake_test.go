@@ -175,6 +175,17 @@ func TestWhereTheTokenComesFrom(t *testing.T) {
 	}
 }
 
+func TestAPanicIsAnErrorWithoutItsText(t *testing.T) {
+	t.Parallel()
+	s := open(t, nobody(t), func(o *vault.Options) {
+		o.Token = resolver.Secret{}
+		o.Home = func() (string, error) { panic(resolvertest.Canary) }
+	})
+	for range 2 {
+		contains(t, fails(t, s, resolver.Ref{ID: "secret/app"}, resolver.Unavailable).Error(), "broke off")
+	}
+}
+
 func TestANewTokenIsTakenUpAfterARefusal(t *testing.T) {
 	t.Parallel()
 	var valid atomic.Value

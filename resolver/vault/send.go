@@ -67,7 +67,12 @@ func (s *Store) call(ctx context.Context, c call) ([]byte, resolver.Secret, erro
 }
 
 // send makes one request. Its error is an *answerError, or of the network.
-func send(ctx context.Context, client *api.Client, c call) ([]byte, error) {
+func send(ctx context.Context, client *api.Client, c call) (_ []byte, err error) {
+	defer func() {
+		if recover() != nil { // its text may hold anything
+			err = broken()
+		}
+	}()
 	method := c.method
 	if method == "" {
 		method = http.MethodGet
@@ -131,6 +136,11 @@ func sendInto(ctx context.Context, client *api.Client, c call, answer any) error
 		return notVault()
 	}
 	return nil
+}
+
+// broken is of a panic, whose own text is not shown.
+func broken() *resolver.Error {
+	return &resolver.Error{Kind: resolver.Unavailable, Message: "what speaks to Vault broke off", Advice: "this is a defect of kz; please report what the backend's settings are"}
 }
 
 func notVault() *resolver.Error {

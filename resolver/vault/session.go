@@ -130,7 +130,7 @@ func (s *session) joinLocked() *flight {
 func (s *session) fly(c *api.Client, f *flight) {
 	ctx, cancel := context.WithTimeout(s.over, s.opt.Timeout)
 	defer cancel()
-	g, err := s.auth.login(ctx, c)
+	g, err := s.logIn(ctx, c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer close(f.done)
@@ -151,6 +151,16 @@ func (s *session) fly(c *api.Client, f *flight) {
 		}
 	}
 	s.grant, f.token = g, g.token
+}
+
+// logIn is the login. A panic in it would end kz, with a text that may hold a credential.
+func (s *session) logIn(ctx context.Context, c *api.Client) (_ grant, err error) {
+	defer func() {
+		if recover() != nil {
+			err = broken()
+		}
+	}()
+	return s.auth.login(ctx, c)
 }
 
 // again logs in anew after Vault refused a token, and reports whether that

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,8 +30,11 @@ func (a *app) exposure(cfg *config.Config) []string {
 		}
 	}
 	for _, b := range cfg.Backends {
-		if b.Type == config.EnvFile {
+		switch {
+		case b.Type == config.EnvFile:
 			file(b.Text("path"))
+		case b.Type == config.HashicorpVault && b.Text("auth") == config.AuthKubernetes:
+			file(cmp.Or(b.Text("jwt_path"), "/var/run/secrets/kubernetes.io/serviceaccount/token"))
 		}
 	}
 	slices.Sort(found)

@@ -46,6 +46,12 @@ func TestExposure(t *testing.T) {
 	if got, want := say(store(secrets)), "kz: not isolated: the program runs as you, and could still read or use ~/project/secrets.env, ~/.aws/credentials, ~/.vault-token\n"; got != want {
 		t.Errorf("it says %q, want %q", got, want)
 	}
+	jwt := put("pod/token")
+	pod := &config.Config{Backends: map[string]config.Backend{"vault": {Type: config.HashicorpVault,
+		Settings: map[string]config.Setting{"auth": {Value: config.AuthKubernetes}, "jwt_path": {Value: jwt}}}}}
+	if got := say(pod); !strings.Contains(got, "~/pod/token, ") {
+		t.Errorf("with the token of a pod it says %q", got)
+	}
 	agent := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", agent)
 	if err != nil {
