@@ -67,13 +67,22 @@ func (e *LearnError) Error() string { return fmt.Sprintf("%s: %s", e.Secret, e.R
 // Hint says what to do.
 func (e *LearnError) Hint() string { return e.Advice }
 
+// maxValue is the longest value that is looked for: what AWS Secrets Manager and Google Secret Manager hold (64 KiB). All
+// forms of all values are prepared anew with each value that comes, for which the requests wait: a megabyte takes seconds, and
+// hundreds of megabytes of memory.
+const maxValue = 64 << 10
+
 // Learn takes note of a value of a secret, so that it is scrubbed from every answer from now on. It is called for each
-// new value before the value can be used. It fails for a value too short to be looked for.
+// new value before the value can be used. It fails for a value too short or too long to be looked for.
 func (p *Proxy) Learn(name string, s resolver.Secret) error {
 	raw := []byte(s.Reveal())
 	if !masking.Scrubbable(bytes.TrimRight(raw, "\r\n")) {
 		return &LearnError{name, fmt.Sprintf("the value is shorter than %d bytes, too short to be found in an answer", masking.MinScrub),
 			fmt.Sprintf("use a longer value, or write under [secrets.%s]: scrub = false", name)}
+	}
+	if len(raw) > maxValue {
+		return &LearnError{name, "the value is longer than 64 KiB, too long to be looked for in every answer",
+			fmt.Sprintf("name one `field` of it, or write under [secrets.%s]: scrub = false", name)}
 	}
 	if bytes.Contains(raw, []byte(masking.Prefix)) {
 		// An inserted value is never looked at again only if nothing in it looks like a mask.

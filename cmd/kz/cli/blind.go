@@ -180,7 +180,7 @@ func (s *blind) learn(name string, value resolver.Secret) error {
 }
 
 // fits refuses a value that can stand at none of its places: one with line breaks or control bytes may not stand in a
-// header or in Basic.
+// header or in Basic. It refuses also what cannot be meant: nothing, and a mask.
 func fits(sec config.Secret, value resolver.Secret) error {
 	if !sec.Masked() {
 		return nil
@@ -188,6 +188,12 @@ func fits(sec config.Secret, value resolver.Secret) error {
 	raw := value.Reveal()
 	if line, ok := strings.CutSuffix(raw, "\n"); ok {
 		raw = strings.TrimSuffix(line, "\r")
+	}
+	if raw == "" {
+		return withHint(fmt.Errorf("%s: the value is empty", sec.Name), "check what is stored")
+	}
+	if strings.Contains(raw, masking.Prefix) { // whether it is scrubbed or not
+		return withHint(fmt.Errorf("%s: the value holds what looks like a mask", sec.Name), "check what is stored: a mask may have been saved in place of the value")
 	}
 	if !strings.ContainsFunc(raw, func(r rune) bool { return r < 0x20 && r != '\t' || r == 0x7f }) {
 		return nil
