@@ -198,7 +198,6 @@ var putElsewhere = map[string]string{
 	config.Exec:             "the command decides what it prints",
 	config.Age:              "change the file with age, or with `sops edit`",
 	config.AWSSTS:           "its credentials are made when they are asked for",
-	config.AWSSSM:           "aws ssm put-parameter --type SecureString --overwrite --name NAME --value file://FILE",
 	config.GCPSecretManager: "gcloud secrets versions add NAME --data-file=FILE",
 	config.AzureKeyVault:    "az keyvault secret set --vault-name VAULT --name NAME --file FILE",
 }
