@@ -62,6 +62,7 @@ func TestErrors(t *testing.T) {
 			if n := fake.Count("GetSecret"); n > 7 {
 				t.Errorf("%d attempts", n)
 			}
+			staysAtAzure(t, fake)
 			if d := time.Since(began); d > 15*time.Second { // Retry-After is an hour
 				t.Errorf("it took %v", d)
 			}
@@ -111,6 +112,8 @@ func TestCheckNeedsNoPermission(t *testing.T) {
 	if fake.Count("GetSecret") != 0 {
 		t.Error("Check reads secrets")
 	}
+	fake.Fail(azurefake.Failure{Method: "ListSecrets", HTTP: 401, Code: "Unauthorized", Challenge: `Bearer authorization="x", resource="https://vault.azure.net"`})
+	inspect(t, open(t, fake, nil).Check(t.Context()), resolver.Unavailable) // the SDK panics at that
 }
 
 func TestPut(t *testing.T) {

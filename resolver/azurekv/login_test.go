@@ -208,7 +208,16 @@ func TestLoginFailures(t *testing.T) {
 			if err := s.Check(t.Context()); !errors.Is(err, c.kind) {
 				t.Errorf("Check says %v", err)
 			}
+			staysAtAzure(t, fake)
 		})
+	}
+}
+
+// staysAtAzure checks that nothing followed an answer elsewhere.
+func staysAtAzure(t *testing.T, fake *azurefake.Server) {
+	t.Helper()
+	if fake.Asked(azurefake.Elsewhere) != 0 {
+		t.Error("a request goes where an answer sends it")
 	}
 }
 

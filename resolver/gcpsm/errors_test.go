@@ -66,6 +66,7 @@ func TestErrors(t *testing.T) {
 			if n := fake.Count("AccessSecretVersion"); n > 3 {
 				t.Errorf("%d attempts", n)
 			}
+			staysAtGoogle(t, fake)
 			if d := time.Since(began); d > 15*time.Second { // Retry-After is an hour
 				t.Errorf("it took %v", d)
 			}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -172,6 +173,7 @@ func TestLoginFailures(t *testing.T) {
 			if err := s.Check(t.Context()); !errors.Is(err, c.kind) {
 				t.Errorf("Check says %v", err)
 			}
+			staysAtGoogle(t, fake)
 		})
 	}
 	t.Run("a certificate of an unknown authority", func(t *testing.T) {
@@ -190,6 +192,32 @@ func TestLoginFailures(t *testing.T) {
 			t.Error("it was asked")
 		}
 	})
+}
+
+// staysAtGoogle checks that nothing followed an answer elsewhere.
+func staysAtGoogle(t *testing.T, fake *gcpfake.Server) {
+	t.Helper()
+	for _, r := range fake.Requests() {
+		if r.Host == gcpfake.Elsewhere {
+			t.Error("a request goes where an answer sends it")
+		}
+	}
+}
+
+// The library decides by the environment whether it writes what it sends to standard error.
+func TestNothingIsLogged(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^(TestReferences|TestPut)$")
+	cmd.Env = append(os.Environ(), "GOOGLE_SDK_GO_LOGGING_LEVEL=debug")
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil || !strings.Contains(string(out), "PASS") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if errs.Len() != 0 {
+		t.Errorf("%d bytes are written to standard error, which begin %.60q", errs.Len(), errs.String())
+	}
 }
 
 func none(_ *testing.T, _ *gcpfake.Server, o *gcpsm.Options) {

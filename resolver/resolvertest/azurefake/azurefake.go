@@ -30,6 +30,7 @@ const (
 	ClientSecret = "canary~client~secret~31d7"
 	Assertion    = "eyJhbGciOiJSUzI1NiJ9.canary-federated-token.sig" // of workload identity
 	IdentityKey  = "canary-identity-header-8d1c"                     // of App Service
+	Elsewhere    = "elsewhere.test"                                  // where an answer with 307 sends one, with all that was sent
 )
 
 // TokenPrefix begins every access token.
@@ -207,6 +208,9 @@ func (s *Server) failure(method, name string) (found *Failure) {
 func fail(w http.ResponseWriter, r *http.Request, f *Failure) {
 	if f.HTTP == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "3600")
+	}
+	if f.HTTP == http.StatusTemporaryRedirect {
+		w.Header().Set("Location", "https://"+Elsewhere+"/")
 	}
 	if f.Challenge != "" {
 		w.Header().Set("WWW-Authenticate", f.Challenge)

@@ -208,6 +208,9 @@ func (s *Server) failure(method, id string) *Failure {
 
 func fail(w http.ResponseWriter, r *http.Request, f *Failure) {
 	w.Header().Set("Retry-After", "3600")
+	if f.HTTP == http.StatusTemporaryRedirect {
+		w.Header().Set("Location", "https://"+Elsewhere+"/")
+	}
 	if f.Status != "" {
 		refuse(w, r, f.HTTP, f.Status, f.Message, f.Reason)
 		return

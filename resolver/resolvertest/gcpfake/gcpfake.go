@@ -31,6 +31,7 @@ const (
 	RefreshToken = "1//canary-refresh-8c2f"
 	ClientSecret = "GOCSPX-canary-77aa"
 	QuotaProject = "quota-project"
+	Elsewhere    = "elsewhere.test" // where an answer with 307 sends one, with all that was sent
 )
 
 // TokenPrefix begins every access token.
