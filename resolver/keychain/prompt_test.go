@@ -4,6 +4,9 @@ package keychain_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +21,12 @@ import (
 // fakeService is a Secret Service with one entry, which is locked: to unlock it, it asks. Its errors repeat the value.
 type fakeService struct {
 	conn      *dbus.Conn
-	answers   bool   // the prompt is answered as soon as it is shown
+	answers   bool  // the prompt is answered as soon as it is shown
+	refuses   bool  // with a no
+	callers   int32 // how many must have looked for the entry before the prompt is answered
+	searches  atomic.Int32
+	prompts   atomic.Int32
+	unlocked  atomic.Bool
 	fails     string // the name of the error of every SearchItems
 	twice     bool
 	shown     chan struct{}
@@ -38,6 +46,7 @@ func (f *fakeService) OpenSession(algorithm string, _ dbus.Variant) (dbus.Varian
 }
 
 func (f *fakeService) SearchItems(attributes map[string]string) (open, closed []dbus.ObjectPath, _ *dbus.Error) {
+	f.searches.Add(1)
 	switch {
 	case f.fails != "":
 		return nil, nil, dbus.NewError(f.fails, []any{resolvertest.Canary})
@@ -50,6 +59,9 @@ func (f *fakeService) SearchItems(attributes map[string]string) (open, closed []
 }
 
 func (f *fakeService) Unlock([]dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPath, *dbus.Error) {
+	if f.unlocked.Load() {
+		return []dbus.ObjectPath{fakeItem}, "/", nil
+	}
 	return nil, fakePrompt, nil
 }
 
@@ -57,10 +69,16 @@ func (f *fakeService) Unlock([]dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectP
 type fakeDialog struct{ *fakeService }
 
 func (f fakeDialog) Prompt(string) *dbus.Error {
-	close(f.shown)
+	if f.prompts.Add(1) == 1 {
+		close(f.shown)
+	}
 	if f.answers {
+		for deadline := time.Now().Add(10 * time.Second); f.searches.Load() < f.callers && time.Now().Before(deadline); {
+			time.Sleep(5 * time.Millisecond)
+		}
+		f.unlocked.Store(!f.refuses)
 		_ = f.conn.Emit("/another/prompt", "org.freedesktop.Secret.Prompt.Completed", true, dbus.MakeVariant(""))
-		_ = f.conn.Emit(fakePrompt, "org.freedesktop.Secret.Prompt.Completed", false, dbus.MakeVariant([]dbus.ObjectPath{fakeItem}))
+		_ = f.conn.Emit(fakePrompt, "org.freedesktop.Secret.Prompt.Completed", f.refuses, dbus.MakeVariant([]dbus.ObjectPath{fakeItem}))
 	}
 	return nil
 }
@@ -114,6 +132,26 @@ func TestPrompts(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	for _, refuses := range []bool{false, true} {
+		t.Run(fmt.Sprintf("one for many calls, refused: %v", refuses), func(t *testing.T) {
+			t.Parallel()
+			f := &fakeService{answers: true, refuses: refuses, callers: 8}
+			s := open(t, serve(t, f), nil)
+			var all sync.WaitGroup
+			for range 8 {
+				all.Go(func() {
+					if _, err := s.Resolve(t.Context(), resolver.Ref{ID: "k"}); (resolver.KindOf(err) == resolver.AccessDenied) != refuses {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			// Who comes just after a refusal asks again.
+			if n := f.prompts.Load(); n != 1 && !refuses || n > 4 {
+				t.Errorf("there were %d prompts", n)
+			}
+		})
+	}
 	t.Run("one that nobody answers ends with the limit, and is taken back", func(t *testing.T) {
 		t.Parallel()
 		f := &fakeService{}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/godbus/dbus/v5"
 
@@ -33,13 +34,20 @@ const (
 )
 
 // secretService is the keyring of the user's session. Each call has a connection of its own, which ends with it.
-type secretService struct{ getenv func(string) string }
+type secretService struct {
+	getenv  func(string) string
+	asking  chan struct{} // holds the one call that may ask for the keyring's password
+	refused atomic.Int64  // how often that was refused
+}
 
-func systemKeyring(getenv func(string) string) keyring { return secretService{getenv} }
+func systemKeyring(getenv func(string) string) keyring {
+	return &secretService{getenv: getenv, asking: make(chan struct{}, 1)}
+}
 
 // conversation is one connection with an open session. The session is a plain one: encrypting it would keep nothing from
 // a program on the same bus, which can ask for the entry itself.
 type conversation struct {
+	*secretService
 	ctx     context.Context
 	conn    *dbus.Conn
 	session dbus.ObjectPath
@@ -53,7 +61,7 @@ type secretValue struct {
 	ContentType string
 }
 
-func (s secretService) get(ctx context.Context, serviceName, account string) (value string, err error) {
+func (s *secretService) get(ctx context.Context, serviceName, account string) (value string, err error) {
 	err = s.talk(ctx, func(c *conversation) error {
 		path, err := c.find(serviceName, account)
 		if err != nil {
@@ -72,7 +80,7 @@ func (s secretService) get(ctx context.Context, serviceName, account string) (va
 	return value, err
 }
 
-func (s secretService) set(ctx context.Context, serviceName, account, value string) error {
+func (s *secretService) set(ctx context.Context, serviceName, account, value string) error {
 	return s.talk(ctx, func(c *conversation) error {
 		secret := secretValue{c.session, []byte{}, []byte(value), contentType}
 		path, err := c.find(serviceName, account)
@@ -102,7 +110,7 @@ func (s secretService) set(ctx context.Context, serviceName, account, value stri
 }
 
 // check opens a session, for which nothing needs to be unlocked.
-func (s secretService) check(ctx context.Context) error {
+func (s *secretService) check(ctx context.Context) error {
 	return s.talk(ctx, func(*conversation) error { return nil })
 }
 
@@ -111,7 +119,7 @@ func attributes(serviceName, account string) map[string]string {
 }
 
 // talk makes a connection and a session for what do does.
-func (s secretService) talk(ctx context.Context, do func(*conversation) error) error {
+func (s *secretService) talk(ctx context.Context, do func(*conversation) error) error {
 	address, err := s.address()
 	if err != nil {
 		return err
@@ -126,7 +134,7 @@ func (s secretService) talk(ctx context.Context, do func(*conversation) error) e
 		return explain(ctx, err)
 	}
 	defer conn.Close()
-	c := &conversation{ctx: ctx, conn: conn}
+	c := &conversation{secretService: s, ctx: ctx, conn: conn}
 	var output dbus.Variant
 	if err := c.call(servicePath, service+".OpenSession", "plain", dbus.MakeVariant("")).Store(&output, &c.session); err != nil {
 		return explain(ctx, err)
@@ -136,7 +144,7 @@ func (s secretService) talk(ctx context.Context, do func(*conversation) error) e
 
 // address is where the user's own session has its bus. Of the kinds of address only sockets are taken: others would run
 // a program, or lead into the network.
-func (s secretService) address() (string, error) {
+func (s *secretService) address() (string, error) {
 	address := s.getenv("DBUS_SESSION_BUS_ADDRESS")
 	if address == "" {
 		dir := s.getenv("XDG_RUNTIME_DIR")
@@ -178,8 +186,12 @@ func (c *conversation) find(serviceName, account string) (dbus.ObjectPath, error
 			return closed[0], c.unlock(closed[0])
 		}
 		into, err := c.collection()
-		if again || err != nil {
+		var none *resolver.Error
+		switch {
+		case again, errors.As(err, &none):
 			return "", nil
+		case err != nil:
+			return "", err
 		}
 		var isLocked dbus.Variant
 		if err := c.call(into, getProperty, collection, "Locked").Store(&isLocked); err != nil || isLocked.Value() != true {
@@ -214,7 +226,18 @@ func (c *conversation) collection() (dbus.ObjectPath, error) {
 	return path, nil
 }
 
+// unlock unlocks what may be unlocked already. Of many calls one asks; a refusal is one for all that waited.
 func (c *conversation) unlock(path dbus.ObjectPath) error {
+	before := c.refused.Load()
+	select {
+	case c.asking <- struct{}{}:
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+	defer func() { <-c.asking }()
+	if c.refused.Load() != before {
+		return locked()
+	}
 	var unlocked []dbus.ObjectPath
 	var ask dbus.ObjectPath
 	if err := c.call(servicePath, service+".Unlock", []dbus.ObjectPath{path}).Store(&unlocked, &ask); err != nil {
@@ -253,6 +276,7 @@ func (c *conversation) answer(ask dbus.ObjectPath) error {
 			}
 			completed = true
 			if dismissed, _ := signal.Body[0].(bool); dismissed {
+				c.refused.Add(1)
 				return locked()
 			}
 			return nil

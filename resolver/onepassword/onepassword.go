@@ -53,6 +53,7 @@ type Store struct {
 	connect *server       // nil: by op
 	asking  chan struct{} // holds the one call of op that may ask its user, until one has succeeded
 	letIn   atomic.Bool   // one has
+	refused atomic.Pointer[resolver.Error]
 }
 
 // New makes a Store. It does no I/O. All problems with the options are reported together.

@@ -42,19 +42,28 @@ func (s *Store) openOp() []string {
 }
 
 // turn waits until op may run. As long as none has succeeded one runs at a time, so that 1Password asks to be unlocked
-// once and not for each secret.
+// once and not for each secret; a refusal is one for all that waited.
 func (s *Store) turn(ctx context.Context) (done func(error), err error) {
 	if s.opt.Auth == ServiceAccount || s.letIn.Load() {
 		return func(error) {}, nil
 	}
+	before := s.refused.Load()
 	select {
 	case s.asking <- struct{}{}:
 	case <-ctx.Done():
 		return nil, timedOut(ctx)
 	}
+	if now := s.refused.Load(); now != before {
+		<-s.asking
+		return nil, now
+	}
 	return func(err error) {
-		if err == nil {
+		var refusal *resolver.Error
+		switch {
+		case err == nil:
 			s.letIn.Store(true)
+		case errors.As(err, &refusal) && refusal.Message == notSignedIn:
+			s.refused.Store(refusal)
 		}
 		<-s.asking
 	}, nil

@@ -12,6 +12,8 @@ import (
 // errNoItem is the cause of the one failure that lets Put make an item.
 var errNoItem = errors.New("onepassword: no such item")
 
+const notSignedIn = "op is not signed in"
+
 // phrases are what op writes, in parts of its messages that are its own, and what they mean. The first that fits counts.
 // Nothing of the message itself is passed on: it repeats references, and may repeat more.
 var phrases = []struct {
@@ -35,7 +37,7 @@ var phrases = []struct {
 	{[]string{"not currently signed in", "is not signed in", "session expired", "could not find session token", "No accounts configured",
 		"no account found", "authorization prompt dismissed", "authorization timeout", "authorization denied", "connecting to desktop app", "RequestDelegatedSession"},
 		resolver.AccessDenied, 0, func(reference) (string, string) {
-			return "op is not signed in", "unlock 1Password and let it answer op (Settings, Developer, Integrate with 1Password CLI), or run: op signin; for machines use auth = \"service_account\""
+			return notSignedIn, "unlock 1Password and let it answer op (Settings, Developer, Integrate with 1Password CLI), or run: op signin; for machines use auth = \"service_account\""
 		}},
 	{[]string{"isn't a vault", "could not find vault"}, resolver.NotFound, 0, func(at reference) (string, string) {
 		return fmt.Sprintf("there is no vault %q that this account may read", at.vault), "check the name and the account, and that a service account has been given the vault: op vault list"

@@ -141,17 +141,17 @@ func TestOpAsksOnce(t *testing.T) {
 	f.set(t, "asks", true)
 	s := f.open(t, nil)
 	refs := []resolver.Ref{{ID: "Team Secrets/k/a"}, {ID: "Team Secrets/k/b"}, {ID: "Team Secrets/k/c"}, {ID: "Team Secrets/k/d"}}
-	refused := 0
+	for _, out := range s.ResolveBatch(t.Context(), refs) {
+		fails(t, out.Err, resolver.AccessDenied, "not signed in")
+	}
 	for n, out := range s.ResolveBatch(t.Context(), refs) {
-		switch {
-		case errors.Is(out.Err, resolver.AccessDenied):
-			refused++
-		case out.Err != nil || out.Result.Secret.Reveal() != strconv.Itoa(n+1):
+		if out.Err != nil || out.Result.Secret.Reveal() != strconv.Itoa(n+1) {
 			t.Error(out.Err)
 		}
 	}
-	if refused != 1 {
-		t.Errorf("%d are refused, and one prompt was", refused)
+	asked, err := os.ReadFile(filepath.Join(f.dir, "asked"))
+	if err != nil || len(asked) != 2 {
+		t.Errorf("it asked %d times, for one refusal and one consent", len(asked))
 	}
 }
 
