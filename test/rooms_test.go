@@ -77,7 +77,7 @@ var testOnly = room{
 	kz: []string{"kz/resolver/resolvertest", "kz/resolver/resolvertest/awsfake", "kz/resolver/resolvertest/azurefake", "kz/resolver/resolvertest/gcpfake", "kz/test/…"},
 	modules: []string{
 		"github.com/1Password/connect-sdk-go", "github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/goccy/go-yaml", "github.com/klauspost/compress",
-		"github.com/pelletier/go-toml/v2", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys",
+		"github.com/pelletier/go-toml/v2", "github.com/prometheus/common", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys",
 		"google.golang.org/grpc", "google.golang.org/protobuf",
 	},
 }

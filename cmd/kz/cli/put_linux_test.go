@@ -252,7 +252,7 @@ func TestProgressIsShownOnATerminalAndTakenBack(t *testing.T) {
 	if blank := "\r" + strings.Repeat(" ", len("kz: resolving 4 secrets: aws 0 of 4 .")) + "\r"; !strings.HasPrefix(last, blank) {
 		t.Errorf("it is not taken back: %q", last)
 	}
-		if _, stdout, stderr := w.kz(t, "", "status"); strings.Contains(stdout+stderr, "resolving 4 secrets") {
+	if _, stdout, stderr := w.kz(t, "", "status"); strings.Contains(stdout+stderr, "resolving 4 secrets") {
 		t.Errorf("without a terminal: %s%s", stdout, stderr)
 	}
 }
