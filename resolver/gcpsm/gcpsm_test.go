@@ -106,7 +106,7 @@ func TestConformance(t *testing.T) {
 	})
 	t.Run("with the login of a user as default credentials", func(t *testing.T) {
 		t.Parallel()
-		resolvertest.Shown(t, "gcp_secret_manager", "", "the same fake, with default credentials: a user's refresh token and quota project")
+		resolvertest.Shown(t, "gcp_secret_manager", "", "the same fake, with default credentials: a user's login and quota project; by one read each GOOGLE_APPLICATION_CREDENTIALS and the metadata server")
 		resolvertest.Run(t, func(t *testing.T) resolvertest.Harness {
 			return harness(t, func(o *gcpsm.Options, fake *gcpfake.Server) {
 				o.CredentialsFile, o.Detect = "", file(write(t, fake.UserFile()))

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,70 @@ import (
 	"kz/resolver/resolvertest"
 	"kz/resolver/resolvertest/gcpfake"
 )
+
+// Not parallel: the library looks into the environment.
+func TestDefaultCredentials(t *testing.T) {
+	read := func(t *testing.T, fake *gcpfake.Server) {
+		t.Helper()
+		fake.Put(gcpfake.Project, "db", "v")
+		s := open(t, fake, func(o *gcpsm.Options) { o.Project, o.CredentialsFile, o.Detect = "", "", nil })
+		get(t, s, resolver.Ref{ID: "projects/" + gcpfake.Project + "/secrets/db"}, "v")
+		get(t, s, resolver.Ref{ID: "projects/" + gcpfake.Project + "/secrets/db"}, "v")
+	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	for _, name := range []string{"GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_QUOTA_PROJECT", "GOOGLE_APPLICATION_CREDENTIALS"} {
+		t.Setenv(name, "")
+	}
+	t.Run("a key file that the environment names", func(t *testing.T) {
+		fake := gcpfake.New()
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", write(t, fake.KeyFile(gcpfake.TokenURL)))
+		read(t, fake)
+		if n := fake.Count("token"); n != 1 {
+			t.Errorf("%d logins", n)
+		}
+	})
+	t.Run("a file that the environment names and that is not there", func(t *testing.T) {
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(home, "none.json"))
+		s := open(t, gcpfake.New(), func(o *gcpsm.Options) { o.CredentialsFile, o.Detect = "", nil })
+		contains(t, fails(t, s, resolver.Ref{ID: "db"}, resolver.AccessDenied).Error(), "GOOGLE_APPLICATION_CREDENTIALS")
+	})
+	t.Run("what gcloud left in the user's configuration", func(t *testing.T) {
+		fake := gcpfake.New()
+		dir := filepath.Join(home, ".config", "gcloud")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "application_default_credentials.json")
+		if err := os.WriteFile(file, fake.UserFile(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Remove(file) })
+		read(t, fake)
+		if n := fake.Count("token"); n != 1 {
+			t.Errorf("%d logins", n)
+		}
+	})
+	t.Run("the metadata server, and its project for short names", func(t *testing.T) {
+		fake := gcpfake.New()
+		fake.Put(gcpfake.Project, "db", "v")
+		machine := httptest.NewServer(fake)
+		t.Cleanup(machine.Close)
+		t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(machine.URL, "http://"))
+		read(t, fake)
+		s := open(t, fake, func(o *gcpsm.Options) { o.Project, o.CredentialsFile, o.Detect = "", "", nil })
+		get(t, s, resolver.Ref{ID: "db"}, "v")
+		if fake.Count("metadata") == 0 || fake.Count("token") != 0 {
+			t.Errorf("%d and %d logins", fake.Count("metadata"), fake.Count("token"))
+		}
+		fake.Fail(gcpfake.Failure{Method: "metadata", HTTP: 404, Body: resolvertest.Canary})
+		none := open(t, fake, func(o *gcpsm.Options) { o.CredentialsFile, o.Detect = "", nil })
+		contains(t, fails(t, none, resolver.Ref{ID: "db"}, resolver.AccessDenied).Error(), "no service account")
+		fake.Recover()
+		fake.Fail(gcpfake.Failure{Method: "metadata", HTTP: 403, Body: resolvertest.Canary})
+		contains(t, fails(t, none, resolver.Ref{ID: "db"}, resolver.AccessDenied).Error(), "(status 403)")
+	})
+}
 
 func TestLogin(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 // wellKnown are the files below the home directory in which credentials usually lie.
 var wellKnown = []string{
 	".aws/credentials", ".aws/sso/cache", ".aws/cli/cache", ".vault-token",
-	".config/gcloud/application_default_credentials.json", ".azure/msal_token_cache.json", ".config/gh/hosts.yml",
+	".config/gcloud/application_default_credentials.json", ".azure/msal_token_cache.json", ".azure/service_principal_entries.json", ".config/gh/hosts.yml",
 	".netrc", ".git-credentials", ".docker/config.json", ".kube/config", ".npmrc", ".pypirc", ".cargo/credentials.toml",
 	".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa", ".gnupg/private-keys-v1.d",
 }
@@ -35,6 +35,8 @@ func (a *app) exposure(cfg *config.Config) []string {
 			file(b.Text("path"))
 		case b.Type == config.HashicorpVault && b.Text("auth") == config.AuthKubernetes:
 			file(cmp.Or(b.Text("jwt_path"), "/var/run/secrets/kubernetes.io/serviceaccount/token"))
+		case b.Type == config.GCPSecretManager:
+			file(b.Text("credentials_file"))
 		}
 	}
 	slices.Sort(found)
@@ -42,7 +44,7 @@ func (a *app) exposure(cfg *config.Config) []string {
 	for _, name := range wellKnown {
 		file(filepath.Join(home, name))
 	}
-	for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "AWS_WEB_IDENTITY_TOKEN_FILE"} {
+	for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_FEDERATED_TOKEN_FILE"} {
 		file(a.getenv(name))
 	}
 	if state, err := a.stateDir(); err == nil {

@@ -52,6 +52,12 @@ func TestExposure(t *testing.T) {
 	if got := say(pod); !strings.Contains(got, "~/pod/token, ") {
 		t.Errorf("with the token of a pod it says %q", got)
 	}
+	key := put("project/google.json")
+	google := &config.Config{Backends: map[string]config.Backend{"gcp": {Type: config.GCPSecretManager,
+		Settings: map[string]config.Setting{"credentials_file": {Value: key}}}}}
+	if got := say(google, "AZURE_FEDERATED_TOKEN_FILE="+jwt); !strings.Contains(got, "~/project/google.json, ") || !strings.Contains(got, "~/pod/token") {
+		t.Errorf("with the key file of a service account it says %q", got)
+	}
 	agent := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", agent)
 	if err != nil {

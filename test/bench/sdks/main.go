@@ -6,7 +6,15 @@ import (
 	"io"
 	"os"
 
+	_ "kz/resolver/agefile"
 	_ "kz/resolver/awssm"
+	_ "kz/resolver/awsssm"
+	_ "kz/resolver/awssts"
+	_ "kz/resolver/azurekv"
+	_ "kz/resolver/gcpsm"
+	_ "kz/resolver/keychain"
+	_ "kz/resolver/local"
+	_ "kz/resolver/onepassword"
 	_ "kz/resolver/vault"
 )
 
