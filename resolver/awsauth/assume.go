@@ -16,7 +16,11 @@ import (
 // assumer returns what fetches the role's credentials. cfg has a region and the
 // credentials that the role is assumed with.
 func (l *Login) assumer(cfg aws.Config) (func(context.Context) (aws.Credentials, error), error) {
-	api := sts.NewFromConfig(cfg)
+	api := sts.NewFromConfig(cfg, func(o *sts.Options) {
+		if l.opt.STS != "" {
+			o.BaseEndpoint = &l.opt.STS
+		}
+	})
 	if l.opt.Auth == Role {
 		role := stscreds.NewAssumeRoleProvider(api, l.opt.RoleARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = l.opt.SessionName

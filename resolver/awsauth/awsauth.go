@@ -45,6 +45,7 @@ type Options struct {
 	Service  string // how messages call the service; "" is AWS
 	Region   string // "": the SDK's own, else the one that a call names
 	Endpoint string // of the service; "": the region's, or the SDK's own
+	STS      string // the endpoint that roles are assumed at; "": the region's, or the SDK's own
 	Auth     string // "": Default
 
 	AccessKeyID     string
@@ -63,9 +64,17 @@ type Options struct {
 type Login struct {
 	opt Options
 
-	mu      sync.Mutex
-	configs map[string]aws.Config // by region; "" is the configured one
-	kept    *renewing             // Role and IRSA
+	mu        sync.Mutex
+	configs   map[string]loaded // by region; "" is the configured one
+	kept      *renewing         // Role and IRSA
+	serial    int
+	forgotten time.Time
+}
+
+// loaded is a configuration of the SDK, with a number that tells it from those before and after it.
+type loaded struct {
+	aws.Config
+	serial int
 }
 
 // New makes a Login. It does no I/O and reports every problem of the options at
@@ -113,7 +122,7 @@ func New(o Options) (*Login, error) {
 	if o.Load == nil {
 		o.Load = config.LoadDefaultConfig
 	}
-	return &Login{opt: o, configs: map[string]aws.Config{}}, nil
+	return &Login{opt: o, configs: map[string]loaded{}}, nil
 }
 
 // Timeout is the limit of one call with its retries.
@@ -123,29 +132,34 @@ func (l *Login) Timeout() time.Duration { return l.opt.Timeout }
 // have been seen to be there. region is what the reference itself says, and is
 // used when nothing else names one.
 func (l *Login) Config(ctx context.Context, region string) (aws.Config, error) {
+	cfg, err := l.config(ctx, region)
+	return cfg.Config, err
+}
+
+func (l *Login) config(ctx context.Context, region string) (loaded, error) {
 	cfg, err := l.load(ctx, "")
 	if err == nil && cfg.Region == "" {
 		if region == "" {
-			return aws.Config{}, &resolver.Error{Kind: resolver.InvalidReference, Message: "no AWS region is known",
+			return loaded{}, &resolver.Error{Kind: resolver.InvalidReference, Message: "no AWS region is known",
 				Advice: `write region = "us-east-1" (or yours) in the backend, set AWS_REGION, or name the secret by its ARN`}
 		}
 		cfg, err = l.load(ctx, region)
 	}
 	if err != nil {
-		return aws.Config{}, err
+		return loaded{}, err
 	}
 	// Asked for here, and not left to the call, because the SDK's error for missing
 	// credentials has no type of its own.
 	if cfg.Credentials == nil {
-		return aws.Config{}, noCredentials()
+		return loaded{}, noCredentials()
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		return aws.Config{}, l.explainLogin(ctx, err)
+		return loaded{}, l.explainLogin(ctx, err)
 	}
 	return cfg, nil
 }
 
-func (l *Login) load(ctx context.Context, region string) (aws.Config, error) {
+func (l *Login) load(ctx context.Context, region string) (loaded, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if cfg, ok := l.configs[region]; ok {
@@ -153,20 +167,43 @@ func (l *Login) load(ctx context.Context, region string) (aws.Config, error) {
 	}
 	cfg, err := l.opt.Load(ctx, l.loadOptions(region)...)
 	if err != nil {
-		return aws.Config{}, explainConfig(ctx, err)
+		return loaded{}, explainConfig(ctx, err)
 	}
 	if cfg.Region != "" && (l.opt.Auth == Role || l.opt.Auth == IRSA) {
 		if l.kept == nil {
 			fetch, err := l.assumer(cfg)
 			if err != nil {
-				return aws.Config{}, err
+				return loaded{}, err
 			}
 			l.kept = &renewing{fetch: fetch, now: l.opt.Now, timeout: l.opt.Timeout}
 		}
 		cfg.Credentials = l.kept
 	}
-	l.configs[region] = cfg
-	return cfg, nil
+	l.serial++
+	l.configs[region] = loaded{cfg, l.serial}
+	return l.configs[region], nil
+}
+
+// forgetAgain is how soon credentials are dropped again: of many calls that
+// learn at the same time that they have expired, one is enough.
+const forgetAgain = 5 * time.Second
+
+// forget drops everything that was loaded, because a service calls the
+// credentials expired: there may be others by now, in a file or by a new login.
+func (l *Login) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := l.opt.Now(); now.Sub(l.forgotten) >= forgetAgain {
+		l.forgotten, l.kept, l.configs = now, nil, map[string]loaded{}
+	}
+}
+
+// RegionOf is Region for a reference that decides where a call goes: "" when the backend has a region.
+func (l *Login) RegionOf(id, service string) string {
+	if l.opt.Region != "" {
+		return ""
+	}
+	return Region(id, service)
 }
 
 func (l *Login) loadOptions(region string) []func(*config.LoadOptions) error {
@@ -202,31 +239,37 @@ type Clients[T any] struct {
 	new   func(cfg aws.Config, endpoint *string) T
 
 	mu       sync.Mutex
-	byRegion map[string]T
+	byRegion map[string]made[T]
+}
+
+// made is a client and the configuration that it was made of.
+type made[T any] struct {
+	client T
+	serial int
 }
 
 // NewClients makes clients with new, whose endpoint is nil for the SDK's own choice.
 func NewClients[T any](l *Login, new func(cfg aws.Config, endpoint *string) T) *Clients[T] {
-	return &Clients[T]{login: l, new: new, byRegion: map[string]T{}}
+	return &Clients[T]{login: l, new: new, byRegion: map[string]made[T]{}}
 }
 
 // In returns the client for a reference that names region, or "", and the region
 // it is in. Its errors are those of Login.Config.
 func (c *Clients[T]) In(ctx context.Context, region string) (client T, in string, err error) {
-	cfg, err := c.login.Config(ctx, region)
+	cfg, err := c.login.config(ctx, region)
 	if err != nil {
 		return client, "", err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	client, ok := c.byRegion[cfg.Region]
-	if !ok {
+	m, ok := c.byRegion[cfg.Region]
+	if !ok || m.serial != cfg.serial {
 		var endpoint *string
 		if c.login.opt.Endpoint != "" {
 			endpoint = &c.login.opt.Endpoint
 		}
-		client = c.new(cfg, endpoint)
-		c.byRegion[cfg.Region] = client
+		m = made[T]{c.new(cfg.Config, endpoint), cfg.serial}
+		c.byRegion[cfg.Region] = m
 	}
-	return client, cfg.Region, nil
+	return m.client, cfg.Region, nil
 }

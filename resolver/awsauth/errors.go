@@ -71,6 +71,9 @@ func errorCode(err error) string {
 		return ""
 	}
 	code := api.ErrorCode()
+	if code == "UnknownError" { // the SDK's own, for an answer that has none
+		return ""
+	}
 	letters := func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' }
 	if len(code) > 64 || strings.TrimFunc(code, letters) != "" {
 		return ""
@@ -169,14 +172,6 @@ func common(e *resolver.Error, err error) {
 // clock: AWS takes signatures that are at most five minutes off.
 func clock(e *resolver.Error) {
 	e.Message, e.Advice = "this machine's clock and that of AWS are too far apart", "set this machine's clock: timedatectl status"
-}
-
-func (l *Login) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.kept != nil {
-		l.kept.forget()
-	}
 }
 
 // ExplainAssume is Explain for a call of AssumeRole.

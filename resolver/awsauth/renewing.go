@@ -20,8 +20,8 @@ func RenewAt(now, expires time.Time) time.Time {
 }
 
 // renewing keeps temporary credentials until they are due. However many ask,
-// there is one call; it is bounded by timeout and by nobody's context, so that
-// a caller who leaves does not take it from the others.
+// there is one call; it is bounded by timeout, and goes on until the last who
+// waits for it has left.
 type renewing struct {
 	fetch   func(context.Context) (aws.Credentials, error)
 	now     func() time.Time
@@ -33,11 +33,13 @@ type renewing struct {
 	flight *flight
 }
 
-// flight is one call; its fields are set before done is closed.
+// flight is one call; creds and err are set before done is closed.
 type flight struct {
-	done  chan struct{}
-	creds aws.Credentials
-	err   error
+	done    chan struct{}
+	cancel  context.CancelFunc
+	waiting int
+	creds   aws.Credentials
+	err     error
 }
 
 // Retrieve implements aws.CredentialsProvider.
@@ -49,27 +51,43 @@ func (r *renewing) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	f := r.flight
 	if f == nil {
-		f = &flight{done: make(chan struct{})}
+		called, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout)
+		f = &flight{done: make(chan struct{}), cancel: cancel}
 		r.flight = f
-		go r.fly(context.WithoutCancel(ctx), f)
+		go r.fly(called, f)
 	}
+	f.waiting++
 	r.mu.Unlock()
 	select {
 	case <-f.done:
 		return f.creds, f.err
 	case <-ctx.Done():
+		r.leave(f)
 		return aws.Credentials{}, resolver.Transport(ctx.Err())
 	}
 }
 
+// leave ends a flight that nobody waits for any more.
+func (r *renewing) leave(f *flight) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f.waiting--; f.waiting == 0 {
+		f.cancel()
+		if r.flight == f {
+			r.flight = nil
+		}
+	}
+}
+
 func (r *renewing) fly(ctx context.Context, f *flight) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
+	defer f.cancel()
 	creds, err := r.attempt(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer close(f.done)
-	r.flight = nil
+	if r.flight == f {
+		r.flight = nil
+	}
 	now := r.now()
 	switch {
 	case err == nil:
@@ -89,11 +107,4 @@ func (r *renewing) attempt(ctx context.Context) (creds aws.Credentials, err erro
 		}
 	}()
 	return r.fetch(ctx)
-}
-
-// forget drops what is kept: the service calls it expired.
-func (r *renewing) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.creds = aws.Credentials{}
 }

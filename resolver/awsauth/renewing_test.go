@@ -136,23 +136,50 @@ func TestCredentialsOfARole(t *testing.T) {
 			fake := awsfake.New(awsfake.Options{})
 			fake.Fail(awsfake.Failure{Operation: "AssumeRole", Status: 500, Code: "InternalFailure", Times: 1}) // takes a moment
 			l := login(t, unconnected(t, fake, awsauth.Role))
-			ctx, cancel := context.WithCancel(t.Context())
-			left := make(chan error)
-			go func() {
-				_, err := l.Config(ctx, "")
-				left <- err
-			}()
-			synctest.Wait()
-			cancel()
-			if err := <-left; !errors.Is(err, context.Canceled) {
-				t.Errorf("who left: %v", err)
+			first, err := ask(t, l)
+			_, second := ask(t, l)
+			first()
+			if e := <-err; !errors.Is(e, context.Canceled) {
+				t.Errorf("who left: %v", e)
 			}
-			keyID(t, l)
+			if e := <-second; e != nil {
+				t.Errorf("who stayed: %v", e)
+			}
 			if n := fake.Count("AssumeRole"); n != 2 { // the failure, and its repetition
 				t.Errorf("%d calls", n)
 			}
 		})
 	})
+	t.Run("are not waited for when nobody does", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			fake := awsfake.New(awsfake.Options{})
+			fake.Fail(awsfake.Failure{Operation: "AssumeRole", Hang: true, Times: 1})
+			l := login(t, unconnected(t, fake, awsauth.Role))
+			began := time.Now()
+			leave, err := ask(t, l)
+			leave()
+			if e := <-err; !errors.Is(e, context.Canceled) {
+				t.Errorf("who left: %v", e)
+			}
+			keyID(t, l) // does not wait for what hangs
+			if d := time.Since(began); d != 0 {
+				t.Errorf("it took %v", d)
+			}
+		})
+	})
+}
+
+// ask has someone ask who may leave, and returns once the call is under way.
+func ask(t *testing.T, l *awsauth.Login) (leave context.CancelFunc, outcome <-chan error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	err := make(chan error, 1)
+	go func() {
+		_, e := l.Config(ctx, "")
+		err <- e
+	}()
+	synctest.Wait()
+	return cancel, err
 }
 
 // explained is what is said of a call that fails.

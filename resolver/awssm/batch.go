@@ -38,7 +38,8 @@ func (s *Store) fetchTogether(ctx context.Context, refs []resolver.Ref) map[reso
 			continue
 		}
 		seen[place] = true
-		regions[arnRegion(ref.ID)] = append(regions[arnRegion(ref.ID)], place)
+		region := s.login.RegionOf(ref.ID, service)
+		regions[region] = append(regions[region], place)
 	}
 	var batches [][]resolver.Ref
 	for _, places := range regions {

@@ -2,6 +2,7 @@ package awsssm
 
 import (
 	"context"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -45,13 +46,13 @@ func (s *Store) fetchTogether(ctx context.Context, refs []resolver.Ref) map[reso
 		if validate(ref) != nil {
 			continue
 		}
-		// An answer names the parameter, and perhaps not the version: of one parameter, one version is asked for.
+		// Of one parameter, one version is asked for. An ARN does not tell /a from a.
 		bare, _ := split(ref.ID)
-		if seen[name(bare)] {
+		if bare = strings.TrimPrefix(name(bare), "/"); seen[bare] {
 			continue
 		}
-		seen[name(bare)] = true
-		region := awsauth.Region(ref.ID, service)
+		seen[bare] = true
+		region := s.login.RegionOf(ref.ID, service)
 		regions[region] = append(regions[region], place)
 	}
 	var batches [][]resolver.Ref
@@ -119,8 +120,9 @@ func (s *Store) fetchBatch(ctx context.Context, places []resolver.Ref) map[resol
 	return found
 }
 
-// answers reports whether a parameter is the one that was asked for by its name or ARN.
+// answers reports whether a parameter is what was asked for, by its name or ARN and by its version.
 func answers(p types.Parameter, place resolver.Ref) bool {
 	bare, _ := split(place.ID)
-	return p.Name != nil && (*p.Name == bare || *p.Name == place.ID) || p.ARN != nil && *p.ARN == bare
+	named := p.Name != nil && *p.Name == bare || p.ARN != nil && *p.ARN == bare
+	return named && aws.ToString(p.Selector) == strings.TrimPrefix(selected(place), bare)
 }

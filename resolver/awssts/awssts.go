@@ -53,7 +53,7 @@ type Store struct {
 
 // New makes a Store. It does no I/O and loads no SDK configuration.
 func New(o Options) (*Store, error) {
-	o.Login.Service = "STS"
+	o.Login.Service, o.Login.STS = "STS", o.Login.Endpoint
 	login, err := awsauth.New(o.Login)
 	if err != nil {
 		return nil, fmt.Errorf("awssts: %w", err)
