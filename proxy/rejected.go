@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
@@ -46,7 +47,7 @@ func (x *exchange) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Respon
 // again prepares r to be sent once more after a 401. The values it carried are fetched anew, unless there are newer ones
 // already; whether any differs is what counts, not whose fetch brought it.
 func (x *exchange) again(r *http.Request) bool {
-	if x.p.opts.Rejected == nil {
+	if x.p.opts.Rejected == nil || !x.stillHolds(r) {
 		return false
 	}
 	x.mu.Lock()
@@ -72,7 +73,7 @@ func (x *exchange) again(r *http.Request) bool {
 			x.p.log.Warn("renewing_secret", "secrets", due, "error", err)
 		}
 	}
-	if !repeatable || !slices.ContainsFunc(rejected, func(s sent) bool { return !x.p.current(ctx, s) }) {
+	if !repeatable || !slices.ContainsFunc(rejected, func(s sent) bool { return !x.p.current(ctx, s) }) || !x.stillHolds(r) {
 		return false
 	}
 	x.mu.Lock()
@@ -90,6 +91,17 @@ func (x *exchange) again(r *http.Request) bool {
 	x.swapped = swapped
 	x.mu.Unlock()
 	return false
+}
+
+// stillHolds reports whether the policy that the request began under says the same of its host now. A host that was taken
+// from a secret in the meantime, perhaps because it cannot be trusted, must not get the new value by its late 401.
+func (x *exchange) stillHolds(r *http.Request) bool {
+	ic, ok := r.Context().Value(tunnelKey{}).(*interceptConn)
+	if !ok {
+		return false
+	}
+	now, ref := x.p.scopeOf(ic)
+	return ref == nil && (now == x.scope || reflect.DeepEqual(now.Scope, x.scope.Scope))
 }
 
 // current reports whether a value that was sent is what would be sent now. One that cannot be had now is taken to be so:
