@@ -14,13 +14,14 @@ import (
 )
 
 // closeGrace is how long Close lets calls end that are under way: one that is cut
-// may leave a lease behind, which ends by itself.
-const closeGrace = time.Second
+// may leave a lease behind, which ends by itself. It is short because kz is also
+// stopped when Vault does not answer.
+const closeGrace = 250 * time.Millisecond
 
 // Close revokes what the session holds at Vault: the tokens of its own logins,
 // with which their leases end, and the leases of a token of the user's. What has
 // ended by itself costs no request, and no login is made for it. Calls that are
-// under way have a second to end; later ones are refused.
+// under way have a moment to end; later ones are refused.
 func (s *Store) Close(ctx context.Context) error {
 	s.leases.mu.Lock()
 	s.leases.closed = true

@@ -120,6 +120,23 @@ func TestPaths(t *testing.T) {
 		e := fails(t, store, resolver.Ref{ID: v2 + "/other"}, resolver.AccessDenied)
 		contains(t, e.Error()+" "+e.Hint(), v2+"/data/other", "read", "status 403")
 	})
+	t.Run("a mount of several segments, KV v2 and v1", func(t *testing.T) {
+		t.Parallel()
+		team := fmt.Sprintf("team%d", s.serial.Add(1))
+		two, one := team+"/kv/two", team+"/kv/one"
+		s.do(t, "POST", "sys/mounts/"+two, map[string]any{"type": "kv", "options": map[string]string{"version": "2"}})
+		s.do(t, "POST", "sys/mounts/"+one, map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})
+		waitForKV2(t, s, two)
+		s.do(t, "POST", two+"/data/data/app", `{"data":{"value":"two"}}`)
+		s.do(t, "POST", one+"/data/app", `{"value":"one"}`)
+		store := s.open(t, nil)
+		get(t, store, resolver.Ref{ID: two + "/data/data/app"}, "two")
+		get(t, store, resolver.Ref{ID: one + "/data/app"}, "one")
+		get(t, s.open(t, func(o *vault.Options) { o.Mount = two }), resolver.Ref{ID: "data/data/app"}, "two")
+		token := s.token(t, fmt.Sprintf(`path "sys/internal/ui/mounts/*" { capabilities = ["deny"] }
+			path "%s/*" { capabilities = ["read"] }`, two), nil)
+		get(t, s.open(t, func(o *vault.Options) { o.Token, o.Mount = resolver.NewSecret(token), two }), resolver.Ref{ID: "data/data/app"}, "two")
+	})
 	t.Run("a mount that is not there", func(t *testing.T) {
 		t.Parallel()
 		e := fails(t, s.open(t, nil), resolver.Ref{ID: "nowhere/app"}, resolver.NotFound)
@@ -247,6 +264,7 @@ func TestTokens(t *testing.T) {
 		s.do(t, "POST", "auth/token/revoke", map[string]string{"token": token})
 		_, err := store.Resolve(t.Context(), ref)
 		resolvertest.NoLeak(t, err, token)
+		contains(t, err.Error(), "expired or was revoked", "status 403")
 		if !errors.Is(err, resolver.AccessDenied) || !errors.Is(store.Check(t.Context()), resolver.AccessDenied) {
 			t.Error(err)
 		}

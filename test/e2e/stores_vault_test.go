@@ -126,6 +126,17 @@ func TestALoginAndALeaseOfVaultEndWithTheRun(t *testing.T) {
 		b.RunPlain("/no/such/program").Exits(t, 127)
 		gone(t)
 	})
+	t.Run("of a proxy that is stopped", func(t *testing.T) {
+		b := role(t)
+		proxy := b.StartProxy()
+		if leases() != 1 {
+			t.Errorf("%d leases while it runs", leases())
+		}
+		res := proxy.Stop()
+		res.Succeeds(t)
+		b.Clean(res)
+		gone(t)
+	})
 	t.Run("what cannot be given back is one warning, and the child's exit code stays", func(t *testing.T) {
 		b := lay(t)
 		token := v.Call("POST", "auth/token/create", map[string]any{"policies": []string{"dyn"}})["auth"].(map[string]any)["client_token"].(string)
