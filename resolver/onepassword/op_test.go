@@ -158,13 +158,13 @@ func reference(id, field string) resolver.Ref {
 
 func TestConformanceCLI(t *testing.T) {
 	t.Parallel()
-	resolvertest.Shown(t, "onepassword", "cli", "an op command that is strict about arguments, environment and input, with op 2's messages")
+	resolvertest.Shown(t, "onepassword", "cli", "a stand-in for op, strict about arguments, environment and input, with op 2's messages")
 	conformanceByOp(t, func(o *onepassword.Options) { o.Account = "acme" })
 }
 
 func TestConformanceServiceAccount(t *testing.T) {
 	t.Parallel()
-	resolvertest.Shown(t, "onepassword", "service_account", "an op command that is strict about arguments, environment and input, and checks the token")
+	resolvertest.Shown(t, "onepassword", "service_account", "a stand-in for op, strict about arguments, environment and input, and checks the token")
 	conformanceByOp(t, account)
 }
 
