@@ -50,6 +50,7 @@ var rooms = map[string]room{
 	"resolver/vault":   {kz: []string{"kz/resolver"}, modules: []string{"github.com/hashicorp/vault/api", "golang.org/x/sync"}},
 
 	"resolver/onepassword": {kz: []string{"kz/resolver"}},
+	"resolver/execstore":   {kz: []string{"kz/resolver"}, modules: []string{"golang.org/x/sys"}},
 	"resolver/local":       {kz: []string{"kz/resolver"}, modules: []string{"filippo.io/age", "golang.org/x/sys"}},
 	"resolver/keychain":    {kz: []string{"kz/resolver"}, modules: []string{"github.com/godbus/dbus/v5", "github.com/zalando/go-keyring"}},
 

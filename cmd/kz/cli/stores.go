@@ -26,6 +26,7 @@ var storeMakers = map[string]storeMaker{
 	config.AWSSSM:            awsSSM,
 	config.AWSSTS:            awsSTS,
 	config.AzureKeyVault:     azureKeyVault,
+	config.Exec:              newExecStore,
 	config.GCPSecretManager:  gcpSecretManager,
 	config.HashicorpVault:    hashicorpVault,
 	config.Keychain:          newKeychain,

@@ -8,6 +8,7 @@ import (
 	"kz/cmd/kz/config"
 	"kz/resolver"
 	"kz/resolver/agefile"
+	"kz/resolver/execstore"
 	"kz/resolver/keychain"
 	"kz/resolver/local"
 )
@@ -32,6 +33,13 @@ func newLocalStore(a *app, b backend) (resolver.Resolver, error) {
 		return nil, err
 	}
 	return local.New(local.Options{Path: path, Keychain: chain})
+}
+
+// newExecStore makes the store of a command, which must lie outside of the workspace: an approval is of the configuration,
+// not of a program that whoever works there could change.
+func newExecStore(a *app, b backend) (resolver.Resolver, error) {
+	return execstore.New(execstore.Options{Command: b.Text("command"), Args: b.List("args"), KeepEnv: b.List("keep_env"),
+		Lookup: a.lookupEnv, Workspaces: a.workspaces(b.Backend)})
 }
 
 // localPath is where a backend of type local has its file: kz/local.age in the user's configuration directory unless given.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -105,6 +106,10 @@ func (r *reader) setting(t *node, s SettingType) (Setting, bool) {
 	case s.Sensitive, s.Type == "string" && f.value.kind == tableKind:
 		out.Secret = r.chained(f)
 		return out, out.Secret != ""
+	case s.program && f.value.kind == textKind && !filepath.IsAbs(f.value.text) && !strings.HasPrefix(f.value.text, "~/"):
+		// Beside the file, in a workspace, others could put a program of that name.
+		r.hint(f.value.pos, `write where it is, as in "/usr/bin/pass"`, "%s is not an absolute path", shown(s.Key))
+		out.Value = ""
 	case s.Type == "path":
 		out.Value = r.path(t, s.Key)
 	case s.Type == "url":

@@ -76,6 +76,15 @@ func (s *Scope) backend(f *field) {
 			s.warn("the backend ", printable(f.key), " is reached without encryption: ", written(k.value))
 		}
 	}
+	if c, args := f.value.get("command"), f.value.get("args"); c != nil || args != nil {
+		var line []string
+		for _, v := range []*node{c, args} {
+			if v != nil {
+				line = append(line, written(v))
+			}
+		}
+		s.warn("the backend ", printable(f.key), " runs a program as you, outside of the session, and what it does is not part of the approval: ", strings.Join(line, ", "))
+	}
 	s.Backends = append(s.Backends, Item{printable(f.key), says.String()})
 }
 

@@ -30,6 +30,8 @@ type SettingType struct {
 	// Empty: every one.
 	Auth []string `json:"auth,omitempty"`
 	Help string   `json:"help"`
+
+	program bool // a path that must be written as an absolute one, or below ~/
 }
 
 // The types there are.

@@ -26,7 +26,7 @@ func localTypes() []Type {
 		{
 			Name: Exec, Label: "Command", Help: "what a command prints; one line end at its end is dropped", byName: true,
 			Settings: []SettingType{
-				{Key: "command", Label: "Command", Type: "path", Required: true, Help: "an absolute path; nothing is looked up on PATH"},
+				{Key: "command", Label: "Command", Type: "path", Required: true, program: true, Help: "an absolute path; nothing is looked up on PATH"},
 				{Key: "args", Label: "Arguments", Type: "list", Help: "{id} in one stands for the secret's reference"},
 				{Key: "keep_env", Label: "Environment", Type: "list", Help: "variables it gets beside PATH HOME USER LANG LC_ALL TMPDIR"},
 			},
