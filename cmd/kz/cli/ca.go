@@ -83,10 +83,11 @@ func (c caCommands) export(out string) error {
 
 func (c caCommands) uninstallCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "uninstall",
-		Short: "Take the kept authority out of the trust stores and delete its key",
-		Args:  arguments(),
-		RunE:  c.outsideOnly(func(*cobra.Command, []string) error { return c.uninstall() }),
+		Use:     "uninstall",
+		Short:   "Take the kept authority out of the trust stores and delete its key",
+		Example: "  kz ca uninstall",
+		Args:    arguments(),
+		RunE:    c.outsideOnly(func(*cobra.Command, []string) error { return c.uninstall() }),
 	}
 }
 
@@ -128,10 +129,11 @@ func (c caCommands) remove(dir string, cert *x509.Certificate) error {
 func (c caCommands) statusCmd() *cobra.Command {
 	var file, env string
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Say where the kept authority is trusted, until when and for which hosts",
-		Args:  arguments(),
-		RunE:  func(*cobra.Command, []string) error { return c.status(file, env) },
+		Use:     "status",
+		Short:   "Say where the kept authority is trusted, until when and for which hosts",
+		Example: "  kz ca status",
+		Args:    arguments(),
+		RunE:    func(*cobra.Command, []string) error { return c.status(file, env) },
 	}
 	configFlags(cmd, &file, &env)
 	return cmd

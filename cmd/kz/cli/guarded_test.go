@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// guardedCommands would give a blind child values, or change what it may reach, each with what it needs to get as far.
+var guardedCommands = map[string]string{
+	"kz run": "-- true", "kz proxy": "", "kz reload": "", "kz demo": "", "kz trust": "", "kz status": "",
+	"kz put": "KEY", "kz backends add": "vault --type env", "kz backends rm": "vault", "kz backends check": "",
+	"kz ca install": "", "kz ca uninstall": "",
+}
+
+// openCommands only look, at what the child may see.
+var openCommands = []string{"kz", "kz validate", "kz backends", "kz ca", "kz ca export", "kz ca status", "kz audit", "kz completion", "kz completion bash",
+	"kz completion zsh", "kz completion fish", "kz version", "kz help", "kz demo-agent"}
+
+func TestEveryCommandIsGuardedOrOpen(t *testing.T) {
+	t.Parallel()
+	a, _, _ := testApp()
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		_, guarded := guardedCommands[c.CommandPath()]
+		if open := slices.Contains(openCommands, c.CommandPath()); guarded == open {
+			t.Errorf("%s: guarded %v, open %v", c.CommandPath(), guarded, open)
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRootCmd(a))
+	for path, args := range guardedCommands {
+		for by, prepare := range map[string]func(a *app){
+			"the mark": func(a *app) { a.environ = append(a.environ, "KZ_SESSION=s1") },
+			"ancestry": func(a *app) { a.inSession = func() bool { return true } },
+		} {
+			a, stdout, stderr := testApp("HOME=" + t.TempDir())
+			prepare(a)
+			err := execute(background(), newRootCmd(a), strings.Fields(strings.TrimPrefix(path, "kz ")+" "+args))
+			a.ui.Error(err)
+			if exitCode(err) != exitFailure || stdout.String() != "" || !strings.Contains(stderr.String(), "kz: error: `"+path+"` is refused inside a blind session\nkz: hint: ") {
+				t.Errorf("%s, by %s: %v, it says %s", path, by, err, stderr)
+			}
+		}
+	}
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	t.Parallel()
+	a, _, _ := testApp()
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Runnable() && !c.HasSubCommands() && !c.Hidden && c.Example == "" && !strings.HasPrefix(c.CommandPath(), "kz completion") &&
+			!slices.Contains([]string{"kz version", "kz help"}, c.CommandPath()) {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRootCmd(a))
+}
+
+func TestCompletionKnowsNames(t *testing.T) {
+	t.Parallel()
+	w := newAWSWorld(t, putConfig)
+	for line, want := range map[string]string{
+		"put ":                                  "KEY\tin aws\nPART\tin aws\nPINNED\tin aws\n",
+		"backends rm ":                          "aws\taws_secrets_manager\n",
+		"backends check ":                       "aws\taws_secrets_manager\n",
+		"backends add x --type env_":            "env_file\tkeys of a dotenv file\n",
+		"backends add x --type env_file --set ": "path=\trelative to the file that says it\n",
+		"status --me":                           "--metrics\tprint the counters",
+		"proxy --me":                            "--metrics\tserve counters",
+	} {
+		a, stdout, _ := testApp(w.env...)
+		args := strings.Split(line, " ")
+		if at := slices.Index([]string{"put", "backends"}, args[0]); at >= 0 && (args[0] == "put" || args[1] != "add") {
+			args = slices.Insert(args, len(args)-1, "--config", w.file)
+		}
+		err := execute(background(), newRootCmd(a), append([]string{"__complete"}, args...))
+		if err != nil || !strings.Contains(stdout.String(), want) {
+			t.Errorf("%q is completed with %q, %v", line, stdout, err)
+		}
+	}
+}
