@@ -166,7 +166,7 @@ func silent(t *testing.T, h Harness) {
 	if h.Silent == nil {
 		return
 	}
-	const limit = 400 * time.Millisecond
+	const limit = 250 * time.Millisecond
 	h.Resolver = h.Silent(t, limit)
 	began := time.Now()
 	h.fails(t, h.ref("any", ""), resolver.TimedOut)
