@@ -183,6 +183,7 @@ args = "x"`, `
 .keyzero.toml:12:11: the backend "d" has no vault_url
 .keyzero.toml:14:1: "client_id" means nothing with the auth of this backend → it belongs to auth = "client_secret"
 .keyzero.toml:17:20: "duration_seconds" is a whole number from 1 on
+.keyzero.toml:20:11: "command" is not an absolute path → write where it is, as in "/usr/bin/pass"
 .keyzero.toml:21:8: "args" takes a list, not text → put it in brackets: args = ["…"]`},
 		{"roles of STS", "[backends.s]\ntype = 'aws_sts'\n[secrets]\nA = { path = 'arn:a', role_arn = 'arn:b' }\nB = {}\nC = { role_arn = 'arn:c', export_as = 'aws', field = 'x' }", `
 .keyzero.toml:4:1: the secret names two roles
