@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	os.Setenv("AZURE_TENANT_ID", azurefake.Tenant)
 	os.Setenv("AZURE_CLIENT_ID", azurefake.ClientID)
 	os.Setenv("AZURE_CLIENT_SECRET", azurefake.ClientSecret)
+	// Read once in a process. What is on this machine is reached without it.
+	os.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	os.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	os.Exit(m.Run())
 }
 

@@ -1,6 +1,7 @@
 package azurekv_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,18 @@ func TestErrors(t *testing.T) {
 		fake.Fail(azurefake.Failure{Method: "GetSecret", HTTP: 503, Code: "ServiceUnavailable", Times: 2})
 		get(t, open(t, fake, nil), resolver.Ref{ID: "db"}, "v")
 	})
+	t.Run("a vault that is away or silent behind a login that is there", func(t *testing.T) {
+		t.Parallel()
+		fake := azurefake.New()
+		behind := func(vault http.RoundTripper) *azurekv.Store {
+			return open(t, fake, func(o *azurekv.Options) { o.Transport, o.Timeout = split{fake.Transport(), vault}, 2*time.Second })
+		}
+		fails(t, behind(broken{}), resolver.Ref{ID: "db"}, resolver.Unavailable)
+		fails(t, behind(resolvertest.Direct(mute)), resolver.Ref{ID: "db"}, resolver.TimedOut)
+		if fake.Count("token") != 2 {
+			t.Errorf("%d logins", fake.Count("token"))
+		}
+	})
 	t.Run("a token that is no longer accepted", func(t *testing.T) {
 		t.Parallel()
 		fake := azurefake.New()
@@ -94,6 +107,16 @@ func TestErrors(t *testing.T) {
 		contains(t, fails(t, s, resolver.Ref{ID: "gone"}, resolver.NotFound).Hint(), "az keyvault secret recover --vault-name my-vault --name gone")
 		contains(t, fails(t, s, resolver.Ref{ID: "off"}, resolver.NotFound).Error(), "(status 403, SecretDisabled)")
 	})
+}
+
+// split is a network in which calls of the vault that have a token go another way than all else.
+type split struct{ login, vault http.RoundTripper }
+
+func (s split) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("Authorization") != "" {
+		return s.vault.RoundTrip(r)
+	}
+	return s.login.RoundTrip(r)
 }
 
 func TestCheckNeedsNoPermission(t *testing.T) {

@@ -76,9 +76,8 @@ func TestChain(t *testing.T) {
 		contains(t, e.Error()+" "+e.Hint(), "no Azure credentials are found", "az login", "client_secret")
 	})
 	// The library keeps the tokens of machines for the whole process: from here on there are some.
-	t.Run("the identity of a virtual machine, which no proxy is asked for", func(t *testing.T) {
+	t.Run("the identity of a virtual machine", func(t *testing.T) {
 		unset(t, "AZURE_CLIENT_SECRET", "AZURE_CLIENT_ID", "AZURE_TENANT_ID")
-		t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 		fake := azurefake.New()
 		read(t, fake)
 		if n := fake.Count("token"); n != 0 {
@@ -105,6 +104,23 @@ func TestChain(t *testing.T) {
 		e := fails(t, open(t, azurefake.New(), byChain), resolver.Ref{ID: "db"}, resolver.InvalidReference)
 		contains(t, e.Hint(), "AZURE_TOKEN_CREDENTIALS")
 	})
+}
+
+func TestTheIdentityOfAMachineIsNotAskedOfAProxy(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]bool{
+		"http://169.254.169.254/metadata/identity/oauth2/token": false,
+		"https://my-vault.vault.azure.net/secrets/db":           true,
+		"https://login.microsoftonline.com/":                    true,
+	} {
+		r, err := http.NewRequest(http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if by, err := azurekv.Proxy(r); err != nil || (by != nil) != want {
+			t.Errorf("%s goes by %v, %v", url, by, err)
+		}
+	}
 }
 
 func TestLogin(t *testing.T) {

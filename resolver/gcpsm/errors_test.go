@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -85,6 +86,18 @@ func TestErrors(t *testing.T) {
 			get(t, open(t, fake, nil), resolver.Ref{ID: "db"}, "v")
 		})
 	}
+	t.Run("a store that is away or silent behind a login that is there", func(t *testing.T) {
+		t.Parallel()
+		fake := gcpfake.New()
+		behind := func(store http.RoundTripper) *gcpsm.Store {
+			return open(t, fake, func(o *gcpsm.Options) { o.Transport, o.Timeout = split{fake.Transport(), store}, 2*time.Second })
+		}
+		fails(t, behind(broken{}), resolver.Ref{ID: "db"}, resolver.Unavailable)
+		fails(t, behind(resolvertest.Direct(mute)), resolver.Ref{ID: "db"}, resolver.TimedOut)
+		if fake.Count("token") != 2 {
+			t.Errorf("%d logins", fake.Count("token"))
+		}
+	})
 	t.Run("the states of a version", func(t *testing.T) {
 		t.Parallel()
 		fake := gcpfake.New()
@@ -99,6 +112,16 @@ func TestErrors(t *testing.T) {
 		contains(t, fails(t, s, resolver.Ref{ID: "db", Version: 9}, resolver.NotFound).Error(), "no version 9")
 		get(t, s, resolver.Ref{ID: "db", Version: 2}, resolvertest.Canary)
 	})
+}
+
+// split is a network in which calls that have a token go another way than the login.
+type split struct{ login, store http.RoundTripper }
+
+func (s split) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("Authorization") != "" {
+		return s.store.RoundTrip(r)
+	}
+	return s.login.RoundTrip(r)
 }
 
 func TestCheckNeedsNoPermission(t *testing.T) {
