@@ -13,6 +13,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	resolvertest.Shown(t, "env", "", "an environment in memory; by one read each the process's own")
 	resolvertest.Run(t, func(t *testing.T) resolvertest.Harness {
 		var vars sync.Map
 		s, err := env.New(env.Options{Lookup: func(name string) (string, bool) {

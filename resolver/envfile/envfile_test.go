@@ -38,6 +38,7 @@ func open(t *testing.T, path string) *envfile.Store {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	resolvertest.Shown(t, "env_file", "", "files")
 	resolvertest.Run(t, func(t *testing.T) resolvertest.Harness {
 		path := write(t, "")
 		var mu sync.Mutex
