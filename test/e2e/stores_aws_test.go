@@ -293,3 +293,43 @@ func TestWaysToLogInToAWS(t *testing.T) {
 		})
 	}
 }
+
+func TestReferencesToAWS(t *testing.T) {
+	t.Parallel()
+	b, a := withAWS(t, awsfake.Options{})
+	first := a.Put("acme/jira", `{"apiToken":"t-1","site":"acme.example","email":"a@acme.example","apiKey":"no"}`)
+	a.Put("acme/jira", `{"apiToken":"t-2","site":"acme.example","email":"a@acme.example"}`)
+	a.Put("acme/plain", "just text")
+	a.PutBinary("blob", []byte{0, 1, 254, 255})
+	a.PutParameter("/acme/github", `{"value":"gh-1"}`)
+	a.PutParameter("/acme/github", `{"value":"gh-2"}`)
+	b.Backend("aws", `type = "aws_secrets_manager"`, `org_id = "acme"`)
+	b.Backend("ssm", `type = "aws_ssm"`, `org_id = "acme"`, `secret_name_template = "/{orgId}/{kind}"`)
+	for name, lines := range map[string][]string{
+		"JIRA":   {`backend = "aws"`, `kind = "jira"`, `fields = ["apiToken"]`, `plain_fields = ["site", "email"]`},
+		"AUTO":   {`backend = "aws"`, `kind = "jira"`},
+		"TEXT":   {`backend = "aws"`, `kind = "plain"`},
+		"BINARY": {`backend = "aws"`, `name = "blob"`},
+		"BEFORE": {`backend = "aws"`, `secret_id = "acme/jira"`, `version_stage = "AWSPREVIOUS"`, `jsonKey = "apiToken"`},
+		"EXACT":  {`backend = "aws"`, `secret_id = "` + a.ARN("acme/jira") + `"`, `version_id = "` + first + `"`, `field = "/apiKey"`},
+		"GITHUB": {`backend = "ssm"`, `kind = "github"`},
+		"OLDER":  {`backend = "ssm"`, `path = "/acme/github"`, `version = 1`, `field = "value"`},
+		"SHORT":  {`provider = "aws"`, `ref = "ssm:///acme/github#value"`},
+	} {
+		b.Reference(name, "", lines...)
+	}
+	want := map[string]string{
+		"JIRA_API_TOKEN": "t-2", "JIRA_SITE": "acme.example", "JIRA_EMAIL": "a@acme.example", "AUTO": "t-2", "TEXT": "just text", "BINARY": "AAH+/w==",
+		"BEFORE": "t-1", "EXACT": "no", "GITHUB": "gh-2", "OLDER": "gh-1", "SHORT": "gh-2",
+	}
+	res := b.RunPlain("env")
+	res.Succeeds(t)
+	for name, value := range want {
+		if !strings.Contains("\n"+string(res.Stdout), "\n"+name+"="+value+"\n") {
+			t.Errorf("%s is not %q", name, value)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", res.Stdout)
+	}
+}
