@@ -111,8 +111,13 @@ func (a *appRole) unwrap(ctx context.Context, c *api.Client) (resolver.Secret, e
 	return a.unwrapped, nil
 }
 
-func (a *appRole) refusal(e *resolver.Error, _ *answerError) {
+func (a *appRole) refusal(e *resolver.Error, answer *answerError) {
 	role := "auth/" + a.mount() + "/role/NAME"
+	if answer.status == http.StatusForbidden { // what is wrong with the secret ID is 400
+		e.Message = "Vault lets nobody log in there: no AppRole method is mounted, the role is bound to other addresses, or it is locked after failed logins"
+		e.Advice = "check the role's secret_id_bound_cidrs and token_bound_cidrs (vault read " + role + ") and sys/locked-users"
+		return
+	}
 	e.Message = "Vault refuses the login: the role_id or the secret ID is wrong, used up or expired"
 	e.Advice = "make a new secret ID (vault write -f " + role + "/secret-id), and check the role: vault read " + role
 }

@@ -205,7 +205,7 @@ func TestLoginsThatFailForGood(t *testing.T) {
 		"no secret ID":                {func(o *vault.Options) { r.set(o); o.SecretID = resolver.Secret{} }, resolver.AccessDenied, []string{"secret ID"}},
 		"a wrong role ID":             {func(o *vault.Options) { r.set(o); o.RoleID = "no-such" }, resolver.AccessDenied, []string{"role_id"}},
 		"no such method": {func(o *vault.Options) { r.set(o); o.AuthMount = "nowhere" }, resolver.AccessDenied,
-			[]string{"status 403", "vault auth list", "auth_mount"}},
+			[]string{"status 403", "no AppRole method is mounted", "vault auth list", "auth_mount"}},
 		"a role that Kubernetes has not": {func(o *vault.Options) { k.set(o); o.Role = "no-such" }, resolver.AccessDenied,
 			[]string{"no such role", "vault list auth/" + k.mount + "/role"}},
 		"another service account": {func(o *vault.Options) { k.set(o); o.JWTPath = file(stranger) }, resolver.AccessDenied,
