@@ -141,40 +141,6 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
-// Put stores a new version of a SecureString, and makes it when there is none.
-// A field is changed in the object that is there; the service has no way to
-// refuse that when someone else writes at the same moment.
-func (s *Store) Put(ctx context.Context, ref resolver.Ref, value resolver.Secret) error {
-	if err := validate(ref); err != nil {
-		return err
-	}
-	bare, selector := split(ref.ID)
-	if ref.Version != 0 || selector != "" {
-		return &resolver.Error{Kind: resolver.InvalidReference, Message: "an older version of a parameter cannot be changed",
-			Advice: "leave the version out to write a new one"}
-	}
-	text := value.Reveal()
-	if ref.Field != "" {
-		old, err := s.fetch(ctx, resolver.Ref{ID: ref.ID})
-		if err != nil && resolver.KindOf(err) != resolver.NotFound {
-			return err
-		}
-		if text, err = resolver.SetField(old.Secret.Reveal(), ref.Field, text); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.login.Timeout())
-	defer cancel()
-	api, region, err := s.clients.In(ctx, awsauth.Region(ref.ID, service))
-	if err != nil {
-		return err
-	}
-	if _, err = api.PutParameter(ctx, secureString(name(bare), text)); err != nil {
-		return s.explain(ctx, err, ref, region, writing)
-	}
-	return nil
-}
-
 // name is the name in an ARN, arn:aws:ssm:REGION:ACCOUNT:parameter/NAME, which
 // leaves out the slash that a name with a path begins with.
 func name(id string) string {

@@ -226,6 +226,35 @@ func TestPut(t *testing.T) {
 			t.Errorf("it is %q", value)
 		}
 	})
+	t.Run("keeps the key of a parameter that is there", func(t *testing.T) {
+		t.Parallel()
+		fake, s := start(t)
+		fake.PutParameter("/own", "v")
+		fake.SetParameterKey("/own", "alias/prod")
+		for _, id := range []string{"/own", "/new"} {
+			for range 2 {
+				if err := put(t, s, resolver.Ref{ID: id}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if own, other := fake.ParameterKey("/own"), fake.ParameterKey("/new"); own != "alias/prod" || other != "alias/aws/ssm" {
+			t.Errorf("the keys are %s and %s", own, other)
+		}
+	})
+	t.Run("does not write under another key when it may not look", func(t *testing.T) {
+		t.Parallel()
+		fake, s := start(t)
+		fake.PutParameter("/own", "v")
+		fake.Fail(awsfake.Failure{Operation: "DescribeParameters", Code: "AccessDeniedException", Message: resolvertest.Canary, Echo: true})
+		inspect(t, put(t, s, resolver.Ref{ID: "/own"}), resolver.AccessDenied, "allow ssm:DescribeParameters")
+		if value, _ := fake.Parameter("/own"); value != "v" {
+			t.Error("it writes")
+		}
+		if err := put(t, s, resolver.Ref{ID: "/new"}); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("changes no older version", func(t *testing.T) {
 		t.Parallel()
 		_, s := start(t)

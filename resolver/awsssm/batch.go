@@ -17,10 +17,6 @@ import (
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
 const batchSize = 10
 
-func secureString(name, value string) *ssm.PutParameterInput {
-	return &ssm.PutParameterInput{Name: &name, Value: &value, Type: types.ParameterTypeSecureString, Overwrite: aws.Bool(true)}
-}
-
 // ResolveBatch fetches up to 10 parameters with one call. One that the call does
 // not bring is fetched by itself, and so is every one of them when the call is
 // denied, as it is when a single parameter of it may not be read.

@@ -23,7 +23,9 @@ type action struct{ verb, permission, kms string }
 
 var (
 	reading = action{"read", "ssm:GetParameter (and ssm:GetParameters)", "kms:Decrypt"}
-	writing = action{"write", "ssm:PutParameter", "kms:Encrypt (kms:GenerateDataKey in the advanced tier)"}
+	// A parameter that is there keeps its key, which has to be looked up.
+	describing = action{"describe", "ssm:DescribeParameters (by which kz keeps the parameter's key)", "nothing"}
+	writing    = action{"write", "ssm:PutParameter", "kms:Encrypt (kms:GenerateDataKey in the advanced tier)"}
 )
 
 // explain makes an error of this module from what the SDK returned for a parameter.
@@ -52,6 +54,9 @@ func words(e *resolver.Error, err error, ref resolver.Ref, region string, doing 
 	case awsauth.Denied(e):
 		e.Message = fmt.Sprintf("the credentials may not %s %q", doing.verb, bare)
 		e.Advice = fmt.Sprintf("allow %s on %s (and %s on its key, if it has one of its own); who you are: aws sts get-caller-identity", doing.permission, resource(bare, region), doing.kms)
+		if doing == describing {
+			e.Advice = fmt.Sprintf("allow %s on *; who you are: aws sts get-caller-identity", doing.permission)
+		}
 	case e.Kind == resolver.DecryptionFailed:
 		e.Message = fmt.Sprintf("KMS could not use the key of %q", bare)
 		e.Advice = fmt.Sprintf("check that the key is enabled and not marked for deletion, and allow %s on it; which key: %s", doing.kms, show)

@@ -12,23 +12,26 @@ const maxNames = 10
 
 // parameter is one of Systems Manager; version n is values[n-1].
 type parameter struct {
-	name, arn, kind string
-	values          []string
-	labels          map[string]int
+	name, arn, kind, key string
+	values               []string
+	labels               map[string]int
 }
+
+// defaultKey is what a write that names no key is encrypted with.
+const defaultKey = "alias/aws/ssm"
 
 // PutParameter sets a SecureString, making it when it is new, and returns its version.
 func (s *Server) PutParameter(name, value string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.putParameterLocked(name, "SecureString", value)
+	return s.putParameterLocked(name, "SecureString", defaultKey, value)
 }
 
 // PutPlainParameter is PutParameter for a parameter of type String.
 func (s *Server) PutPlainParameter(name, value string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.putParameterLocked(name, "String", value)
+	return s.putParameterLocked(name, "String", "", value)
 }
 
 // LabelParameter gives a version a label.
@@ -48,18 +51,32 @@ func (s *Server) Parameter(name string) (value, kind string) {
 	return "", ""
 }
 
+// SetParameterKey says with which KMS key a parameter is encrypted.
+func (s *Server) SetParameterKey(name, key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parameters[name].key = key
+}
+
+// ParameterKey is the KMS key that a parameter is encrypted with.
+func (s *Server) ParameterKey(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parameters[name].key
+}
+
 // ParameterARN returns a parameter's ARN.
 func (s *Server) ParameterARN(name string) string {
 	return "arn:aws:ssm:" + s.opt.Region + ":" + s.opt.AccountID + ":parameter/" + strings.TrimPrefix(name, "/")
 }
 
-func (s *Server) putParameterLocked(name, kind, value string) int {
+func (s *Server) putParameterLocked(name, kind, key, value string) int {
 	p := s.parameters[name]
 	if p == nil {
 		p = &parameter{name: name, arn: s.ParameterARN(name), labels: map[string]int{}}
 		s.parameters[name] = p
 	}
-	p.kind = kind
+	p.kind, p.key = kind, key
 	p.values = append(p.values, value)
 	return len(p.values)
 }
@@ -69,9 +86,16 @@ type parameterInput struct {
 	Names          []string
 	WithDecryption bool
 	Value, Type    string
+	KeyID          string `json:"KeyId"`
 	Overwrite      bool
 	MaxResults     *int
 	NextToken      string
+	Filters        []parameterFilter `json:"ParameterFilters"`
+}
+
+type parameterFilter struct {
+	Key, Option string
+	Values      []string
 }
 
 func (s *Server) ssm(c *call) (any, *fault) {
@@ -173,7 +197,13 @@ func (s *Server) writeParameterLocked(in parameterInput) (any, *fault) {
 	case in.Type == "":
 		in.Type = old.kind
 	}
-	return map[string]any{"Version": s.putParameterLocked(in.Name, in.Type, in.Value), "Tier": "Standard"}, nil
+	switch {
+	case in.Type != "SecureString" && in.KeyID != "":
+		return nil, &fault{status: 400, code: "ValidationException", message: "KeyId is required for SecureString type parameter only."}
+	case in.Type == "SecureString" && in.KeyID == "":
+		in.KeyID = defaultKey
+	}
+	return map[string]any{"Version": s.putParameterLocked(in.Name, in.Type, in.KeyID, in.Value), "Tier": "Standard"}, nil
 }
 
 func (s *Server) describeParametersLocked(in parameterInput) (any, *fault) {
@@ -185,16 +215,31 @@ func (s *Server) describeParametersLocked(in parameterInput) (any, *fault) {
 		return nil, &fault{status: 400, code: "ValidationException"}
 	}
 	names := make([]string, 0, len(s.parameters))
+	for _, f := range in.Filters {
+		if f.Key != "Name" || f.Option != "" && f.Option != "Equals" {
+			return nil, &fault{status: 400, code: "InvalidFilterKey"}
+		}
+	}
 	for name := range s.parameters {
-		names = append(names, name)
+		if !slices.ContainsFunc(in.Filters, func(f parameterFilter) bool { return !slices.Contains(f.Values, name) }) {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
+	if len(in.Filters) > 0 && in.NextToken == "" { // as AWS does, which looks for a while and then lets one ask again
+		return map[string]any{"Parameters": []any{}, "NextToken": "0"}, nil
+	}
 	from, _ := strconv.Atoi(in.NextToken)
 	from = min(max(from, 0), len(names))
 	to := min(from+size, len(names))
 	list := []any{}
 	for _, name := range names[from:to] {
-		list = append(list, map[string]any{"Name": name, "ARN": s.parameters[name].arn, "Type": s.parameters[name].kind, "Version": len(s.parameters[name].values)})
+		p := s.parameters[name]
+		entry := map[string]any{"Name": name, "ARN": p.arn, "Type": p.kind, "Version": len(p.values), "Tier": "Standard"}
+		if p.key != "" {
+			entry["KeyId"] = p.key
+		}
+		list = append(list, entry)
 	}
 	out := map[string]any{"Parameters": list}
 	if to < len(names) {
