@@ -157,14 +157,22 @@ func told(err error) (text, hint string) {
 	return e.Error(), e.Hint()
 }
 
-func checkStore(ctx context.Context, cfg *config.Config, name string, store resolver.Resolver) (note string, err error) {
+// opened is a store, or what is behind one whose credentials are secrets: that has the abilities, while the store in front
+// looks for other credentials when they are refused.
+func opened(ctx context.Context, store resolver.Resolver) (resolver.Resolver, error) {
 	if chained, ok := store.(*chainedStore); ok {
-		if store, err = chained.open(ctx); err != nil {
-			return "", err
-		}
+		return chained.open(ctx)
 	}
-	if checker, ok := store.(resolver.Checker); ok {
-		return "", checker.Check(ctx)
+	return store, nil
+}
+
+func checkStore(ctx context.Context, cfg *config.Config, name string, store resolver.Resolver) (note string, err error) {
+	able, err := opened(ctx, store)
+	if err != nil {
+		return "", err
+	}
+	if _, ok := able.(resolver.Checker); ok {
+		return "", check(ctx, store)
 	}
 	i := slices.IndexFunc(cfg.Secrets, func(s config.Secret) bool { return s.Backend == name })
 	if i < 0 {

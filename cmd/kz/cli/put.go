@@ -193,24 +193,20 @@ func secretNamed(cfg *config.Config, name string) (config.Secret, error) {
 
 // putElsewhere says how a value gets into the stores that kz put does not write.
 var putElsewhere = map[string]string{
-	config.EnvFile:          "write a line NAME=… into the file, with an editor",
-	config.Env:              "set the variable before kz is started",
-	config.Exec:             "the command decides what it prints",
-	config.Age:              "change the file with age, or with `sops edit`",
-	config.AWSSTS:           "its credentials are made when they are asked for",
-	config.GCPSecretManager: "gcloud secrets versions add NAME --data-file=FILE",
-	config.AzureKeyVault:    "az keyvault secret set --vault-name VAULT --name NAME --file FILE",
+	config.EnvFile: "write a line NAME=… into the file, with an editor",
+	config.Env:     "set the variable before kz is started",
+	config.Exec:    "the command decides what it prints",
+	config.Age:     "change the file with age, or with `sops edit`",
+	config.AWSSTS:  "its credentials are made when they are asked for",
 }
 
 // putter is the store of a secret as one that can be written.
 func putter(ctx context.Context, cfg *config.Config, sec config.Secret, store resolver.Resolver) (resolver.Putter, error) {
-	if chained, ok := store.(*chainedStore); ok {
-		var err error
-		if store, err = chained.open(ctx); err != nil {
-			return nil, err
-		}
+	able, err := opened(ctx, store)
+	if err != nil {
+		return nil, err
 	}
-	p, ok := store.(resolver.Putter)
+	_, ok := able.(resolver.Putter)
 	typ := cfg.Backends[sec.Backend].Type
 	switch {
 	case !ok:
@@ -223,7 +219,7 @@ func putter(ctx context.Context, cfg *config.Config, sec config.Secret, store re
 		return nil, withHint(fmt.Errorf("storing %s: the configuration names one version of it, so that a new one would not be read", sec.Name),
 			"leave version and version_id out to use the newest")
 	}
-	return p, nil
+	return store.(resolver.Putter), nil //nolint:forcetypeassert // what is in front has all abilities
 }
 
 // writableTypes are those that this build can write.
