@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"kz/cmd/kz/config"
+	"kz/resolver/agefile"
 )
 
 // wellKnown are the files below the home directory in which credentials usually lie.
@@ -37,6 +38,12 @@ func (a *app) exposure(cfg *config.Config) []string {
 			file(cmp.Or(b.Text("jwt_path"), "/var/run/secrets/kubernetes.io/serviceaccount/token"))
 		case b.Type == config.GCPSecretManager:
 			file(b.Text("credentials_file"))
+		case b.Type == config.Age && b.Settings["identity"].Secret == "" && (b.Text("identity_file") != "" || a.getenv("SOPS_AGE_KEY") == ""):
+			file(cmp.Or(b.Text("identity_file"), agefile.DefaultIdentityFile(a.getenv)))
+		case b.Type == config.Local:
+			if path, err := a.localPath(b); err == nil {
+				file(path + ".key")
+			}
 		}
 	}
 	slices.Sort(found)
@@ -78,6 +85,8 @@ func openStores(cfg *config.Config) []string {
 		switch {
 		case b.Type == config.Keychain:
 			found = append(found, "the keychain (backend "+name+")")
+		case b.Type == config.Exec:
+			found = append(found, "what "+b.Text("command")+" prints (backend "+name+")")
 		case b.Type == config.OnePassword && (b.Text("auth") == "" || b.Text("auth") == config.AuthCLI):
 			found = append(found, "1Password by op (backend "+name+")")
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -127,7 +128,8 @@ func (s *blind) redact(line string) string {
 	return line
 }
 
-// backendVariables are the variables that backends of type env read: a child that gets the mask must not get the value.
+// backendVariables are the variables that backends of type env read, and those that commands are given: a child that gets
+// the mask must not get the value, or what a command logs in with.
 func backendVariables(cfg *config.Config) []string {
 	var names []string
 	for _, s := range cfg.Secrets {
@@ -135,5 +137,11 @@ func backendVariables(cfg *config.Config) []string {
 			names = append(names, s.Ref.ID)
 		}
 	}
-	return names
+	for _, b := range cfg.Backends {
+		if b.Type == config.Exec {
+			names = append(names, slices.DeleteFunc(slices.Clone(b.List("keep_env")), func(name string) bool { return matchesAny(name, ofTheDesktop) })...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

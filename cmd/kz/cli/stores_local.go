@@ -85,3 +85,7 @@ func (a *app) workspaces(b config.Backend) (all []string) {
 	}
 	return all
 }
+
+// ofTheDesktop are variables that a command may be given and that are no credentials: they say where the user is.
+var ofTheDesktop = []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_*", "TMPDIR", "TZ", "DISPLAY", "WAYLAND_DISPLAY", "XDG_*",
+	"DBUS_SESSION_BUS_ADDRESS"}

@@ -1,0 +1,94 @@
+//go:build unix
+
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"kz/cmd/kz/config"
+)
+
+func settings(pairs ...any) map[string]config.Setting {
+	all := map[string]config.Setting{}
+	for i := 0; i < len(pairs); i += 2 {
+		all[pairs[i].(string)] = config.Setting{Value: pairs[i+1]}
+	}
+	return all
+}
+
+func TestWhereTheLocalStoreIs(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	for name, c := range map[string]struct {
+		env  []string
+		path string
+		want string
+	}{
+		"by HOME":                              {[]string{"HOME=" + home}, "", home + "/.config/kz/local.age"},
+		"by XDG":                               {[]string{"HOME=" + home, "XDG_CONFIG_HOME=/x"}, "", "/x/kz/local.age"},
+		"a relative XDG directory is ignored":  {[]string{"HOME=" + home, "XDG_CONFIG_HOME=x"}, "", home + "/.config/kz/local.age"},
+		"by its path":                          {nil, "/y/s.age", "/y/s.age"},
+		"nowhere":                              {nil, "", ""},
+		"a relative home is none, as XDG says": {[]string{"HOME=x"}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _, _ := testApp(c.env...)
+			got, err := a.localPath(config.Backend{Settings: settings("path", c.path)})
+			if got != c.want || (err != nil) != (c.want == "") {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestVariablesThatACommandIsGivenAreNotTheChilds(t *testing.T) {
+	t.Parallel()
+	cfg := &config.Config{Backends: map[string]config.Backend{
+		"pass": {Type: config.Exec, Settings: settings("keep_env", []string{"GNUPGHOME", "DISPLAY", "XDG_RUNTIME_DIR", "LC_TIME", "TOOL_LOGIN"})},
+		"more": {Type: config.Exec, Settings: settings("keep_env", []string{"TOOL_LOGIN", "PATH"})},
+	}}
+	if got := backendVariables(cfg); !slices.Equal(got, []string{"GNUPGHOME", "TOOL_LOGIN"}) {
+		t.Errorf("%q", got)
+	}
+	if got := cfg.Backends["pass"].List("keep_env"); len(got) != 5 || got[0] != "GNUPGHOME" || got[4] != "TOOL_LOGIN" {
+		t.Errorf("the configuration was changed: %q", got)
+	}
+}
+
+func TestWhatOpensLocalStoresIsToldToBeExposed(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	for _, name := range []string{".config/kz/local.age.key", ".config/sops/age/keys.txt", "mine.txt"} {
+		path := filepath.Join(home, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		b    config.Backend
+		env  string
+		want string
+	}{
+		"the key of the local store":            {config.Backend{Type: config.Local}, "", "~/.config/kz/local.age.key"},
+		"the identities of sops":                {config.Backend{Type: config.Age}, "", "~/.config/sops/age/keys.txt"},
+		"an identity file":                      {config.Backend{Type: config.Age, Settings: settings("identity_file", home+"/mine.txt")}, "SOPS_AGE_KEY=x", "~/mine.txt"},
+		"none where the identity is a secret's": {config.Backend{Type: config.Age, Settings: map[string]config.Setting{"identity": {Secret: "A"}}}, "", ""},
+		"none where it is in a variable":        {config.Backend{Type: config.Age}, "SOPS_AGE_KEY=x", ""},
+		"a command":                             {config.Backend{Type: config.Exec, Settings: settings("command", "/usr/bin/pass")}, "", "what /usr/bin/pass prints (backend b)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _, _ := testApp("HOME="+home, "XDG_STATE_HOME="+t.TempDir(), c.env)
+			found := a.exposure(&config.Config{Backends: map[string]config.Backend{"b": c.b}})
+			if c.want != "" && !slices.Contains(found, c.want) || c.want == "" && strings.Contains(strings.Join(found, " "), "~/") {
+				t.Errorf("%q", found)
+			}
+		})
+	}
+}
