@@ -21,6 +21,7 @@ type chainedStore struct {
 	chained map[string]resolver.Secret
 	store   resolver.Resolver
 	old     []resolver.Resolver // stores with credentials of before, which may hold leases
+	closed  bool
 }
 
 // Resolve implements resolver.Resolver.
@@ -144,7 +145,7 @@ func (c *chainedStore) Close(ctx context.Context) error {
 	if c.store != nil {
 		stores = append(stores, c.store)
 	}
-	c.store, c.old = nil, nil
+	c.store, c.old, c.closed = nil, nil, true
 	c.mu.Unlock()
 	var errs []error
 	for _, s := range stores {
@@ -167,6 +168,9 @@ func (c *chainedStore) open(ctx context.Context) (resolver.Resolver, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed { // another store would log in once more, and nobody would end that
+		return nil, &resolver.Error{Kind: resolver.Unavailable, Message: "the session has ended", Advice: "start another"}
+	}
 	if c.store != nil && maps.EqualFunc(c.chained, chained, resolver.Secret.Equal) {
 		return c.store, nil
 	}
