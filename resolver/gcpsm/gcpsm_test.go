@@ -101,7 +101,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	t.Run("with the key file of a service account", func(t *testing.T) {
 		t.Parallel()
-		resolvertest.Shown(t, "gcp_secret_manager", "", "a fake that checks the service account's signed assertion, tokens, paths, hosts and checksums")
+		resolvertest.Shown(t, "gcp_secret_manager", "", "a fake, with which Google's own client agrees, that checks the service account's signed assertion, tokens, paths, hosts and checksums")
 		resolvertest.Run(t, func(t *testing.T) resolvertest.Harness { return harness(t, func(*gcpsm.Options, *gcpfake.Server) {}) })
 	})
 	t.Run("with the login of a user as default credentials", func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 //	KZ_TEST_NPM         the directory in which npm has put modules; default CACHE/npm
 //	KZ_TEST_H2SPEC      h2spec; default CACHE/h2spec
 //	KZ_TEST_SOPS        sops; default CACHE/sops
+//	KZ_TEST_GCPCLIENT   the program of test/gcpclient; default CACHE/gcpclient
 //	KZ_TEST_NODE        Node 24; default the one in CACHE/node
 //	KZ_TEST_TRUSTSTORE=1  tests may change this machine's trust stores (they undo it)
 //
@@ -122,6 +123,19 @@ func Sops(t testing.TB) string {
 	}
 	if _, err := os.Stat(path); err != nil {
 		Missing(t, "sops, which `test/run` builds or KZ_TEST_SOPS names")
+	}
+	return path
+}
+
+// GCPClient is the program of test/gcpclient.
+func GCPClient(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("KZ_TEST_GCPCLIENT")
+	if path == "" {
+		path = filepath.Join(CacheDir(), "gcpclient")
+	}
+	if _, err := os.Stat(path); err != nil {
+		Missing(t, "Google's client, which `test/run` builds or KZ_TEST_GCPCLIENT names")
 	}
 	return path
 }

@@ -57,7 +57,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	found := s.secrets[parent+"/secrets/"+id]
 	switch {
 	case method == "ListSecrets" && id == "":
-		if r.URL.RawQuery != "pageSize=1" {
+		if query(r) != "pageSize=1" {
 			refuse(w, r, 400, "INVALID_ARGUMENT", "the query", "")
 			return
 		}
@@ -123,9 +123,13 @@ func access(w http.ResponseWriter, r *http.Request, found *secret, path, number 
 
 func add(w http.ResponseWriter, r *http.Request, found *secret, path string) {
 	var body struct {
+		Parent  string // Google's client says it here too
 		Payload struct{ Data, DataCrc32c string }
 	}
 	err := decode(r, &body)
+	if err == nil && body.Parent != "" && body.Parent != path {
+		err = fmt.Errorf("the parent %q", body.Parent)
+	}
 	data, bad := base64.StdEncoding.DecodeString(body.Payload.Data)
 	switch {
 	case err != nil || bad != nil || len(data) > 64<<10:
@@ -147,7 +151,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, parent, location
 	id := r.URL.Query().Get("secretId")
 	automatic := decode(r, &body) == nil && body.Replication != nil && body.Replication.Automatic != nil
 	switch path := parent + "/secrets/" + id; {
-	case r.URL.RawQuery != "secretId="+id || id == "" || automatic == (location != ""):
+	case query(r) != "secretId="+id || id == "" || automatic == (location != ""):
 		refuse(w, r, 400, "INVALID_ARGUMENT", "the secret", "")
 	case s.secrets[path] != nil:
 		refuse(w, r, 409, "ALREADY_EXISTS", "Secret ["+path+"] already exists.", "")
@@ -155,6 +159,13 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, parent, location
 		s.secrets[path] = &secret{}
 		reply(w, map[string]any{"name": path})
 	}
+}
+
+// query is what a request has beside $alt, with which Google's client chooses how enums are written.
+func query(r *http.Request) string {
+	q := r.URL.Query()
+	q.Del("$alt")
+	return q.Encode()
 }
 
 func decode(r *http.Request, into any) error {
