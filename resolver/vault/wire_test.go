@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -167,6 +168,18 @@ func TestAStandbyNode(t *testing.T) {
 			contains(t, e.Error()+" "+e.Hint(), "on standby", "vault status")
 		}
 	})
+}
+
+// TestTheLibraryPrintsNothing runs logins that fail in a process of their own, with all that the library can be told to
+// say.
+func TestTheLibraryPrintsNothing(t *testing.T) {
+	t.Parallel()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoLoginShowsItsCredentials$")
+	child.Env = []string{"HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "VAULT_LOG_LEVEL=trace", "VAULT_LOG_FORMAT=json", "VAULT_DETAILED=1"}
+	out, err := child.CombinedOutput()
+	if said, _, _ := strings.Cut(string(out), "coverage:"); err != nil || said != "PASS\n" {
+		t.Errorf("%v: it says %s", err, out)
+	}
 }
 
 // TestNoLoginShowsItsCredentials has Vault answer a login in every way, with the credentials in its answer.
