@@ -3,6 +3,7 @@ package resolver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,14 @@ func TestBeside(t *testing.T) {
 			}
 			time.Sleep(time.Hour) // the function ends, and nobody minds
 		})
+	})
+	t.Run("makes an error of a panic, without its text", func(t *testing.T) {
+		t.Parallel()
+		v, err := resolver.Beside(t.Context(), time.Minute, func() (int, error) { panic(canary) })
+		if v != 0 || resolver.KindOf(err) != resolver.Unavailable {
+			t.Error(v, err)
+		}
+		clean(t, "the error", fmt.Sprintf("%v %+v", err, err))
 	})
 	t.Run("gives up with its caller", func(t *testing.T) {
 		t.Parallel()
