@@ -75,6 +75,9 @@ type tokenFile string
 
 // GetIdentityToken implements stscreds.IdentityTokenRetriever.
 func (path tokenFile) GetIdentityToken() ([]byte, error) {
+	if info, err := os.Stat(string(path)); err == nil && !info.Mode().IsRegular() { // opening a pipe may take for ever
+		return nil, tokenUnread(string(path), errors.New("it is no regular file"))
+	}
 	f, err := os.Open(string(path))
 	if err != nil {
 		return nil, tokenUnread(string(path), err)

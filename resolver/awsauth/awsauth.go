@@ -214,7 +214,7 @@ func (l *Login) loadOptions(region string) []func(*config.LoadOptions) error {
 			})
 		}),
 		config.WithLogger(logging.Nop{}), // the SDK would write to standard error
-		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswer}),
+		config.WithAPIOptions([]func(*middleware.Stack) error{boundAnswer, completeAnswer}),
 	}
 	switch {
 	case l.opt.Auth == IRSA:

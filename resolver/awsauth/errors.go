@@ -203,6 +203,8 @@ func assumeWords(e *resolver.Error, role string, web bool) {
 	case web && strings.HasPrefix(e.Code, "ExpiredToken"):
 		e.Message = "the web identity token has expired"
 		e.Advice = "check that AWS_WEB_IDENTITY_TOKEN_FILE is the projected token, which the cluster renews, and this machine's clock"
+	case e.Kind == resolver.Unavailable && e.Code == "" && !strings.HasPrefix(e.Message, "the answer is longer"):
+		e.Message = "the answer is not one of STS"
 	case e.Code == "RegionDisabledException":
 		e.Message, e.Advice = "STS is not active in the region", "activate it under IAM, account settings, or choose another region"
 	case e.Code == "MalformedPolicyDocument", e.Code == "PackedPolicyTooLarge":

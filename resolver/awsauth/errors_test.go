@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"kz/resolver"
@@ -51,14 +52,17 @@ func TestWhyThereIsNoLogin(t *testing.T) {
 	}{
 		"a role that may not be assumed": {awsauth.Role, awsfake.Failure{Code: "AccessDenied", Status: 403}, resolver.AccessDenied,
 			[]string{"the role " + awsfake.RoleARN + " may not be assumed", "sts:AssumeRole", "trust policy", "external_id", "(status 403, AccessDenied)"}},
-		"a key that is not known":        {awsauth.Role, awsfake.Failure{Code: "InvalidClientTokenId", Status: 403}, resolver.AccessDenied, []string{"access key is not known", "aws sts get-caller-identity"}},
-		"a secret key of another":        {awsauth.Role, awsfake.Failure{Code: "SignatureDoesNotMatch", Status: 403}, resolver.AccessDenied, []string{"signature does not match"}},
-		"base credentials at their end":  {awsauth.Role, awsfake.Failure{Code: "ExpiredToken", Status: 403}, resolver.AccessDenied, []string{"they have expired", "aws sso login"}},
-		"a name that STS does not take":  {awsauth.Role, awsfake.Failure{Code: "ValidationError"}, resolver.InvalidReference, []string{"role_arn", "session_name"}},
-		"a region without STS":           {awsauth.Role, awsfake.Failure{Code: "RegionDisabledException", Status: 403}, resolver.AccessDenied, []string{"not active in the region"}},
-		"too many logins":                {awsauth.Role, awsfake.Failure{Code: "Throttling"}, resolver.Throttled, []string{"Throttling"}},
-		"an STS that fails":              {awsauth.Role, awsfake.Failure{Code: "InternalFailure", Status: 500}, resolver.Unavailable, []string{"status 500"}},
-		"an answer of something else":    {awsauth.Role, awsfake.Failure{Status: 200, Body: []byte("<html>" + resolvertest.Canary)}, resolver.Unavailable, nil},
+		"a key that is not known":       {awsauth.Role, awsfake.Failure{Code: "InvalidClientTokenId", Status: 403}, resolver.AccessDenied, []string{"access key is not known", "aws sts get-caller-identity"}},
+		"a secret key of another":       {awsauth.Role, awsfake.Failure{Code: "SignatureDoesNotMatch", Status: 403}, resolver.AccessDenied, []string{"signature does not match"}},
+		"base credentials at their end": {awsauth.Role, awsfake.Failure{Code: "ExpiredToken", Status: 403}, resolver.AccessDenied, []string{"they have expired", "aws sso login"}},
+		"a name that STS does not take": {awsauth.Role, awsfake.Failure{Code: "ValidationError"}, resolver.InvalidReference, []string{"role_arn", "session_name"}},
+		"a region without STS":          {awsauth.Role, awsfake.Failure{Code: "RegionDisabledException", Status: 403}, resolver.AccessDenied, []string{"not active in the region"}},
+		"too many logins":               {awsauth.Role, awsfake.Failure{Code: "Throttling"}, resolver.Throttled, []string{"Throttling"}},
+		"an STS that fails":             {awsauth.Role, awsfake.Failure{Code: "InternalFailure", Status: 500}, resolver.Unavailable, []string{"status 500"}},
+		"an answer of something else":   {awsauth.Role, awsfake.Failure{Status: 200, Body: []byte("<html>" + resolvertest.Canary)}, resolver.Unavailable, []string{"not one of STS (status 200)"}},
+		"an answer without credentials": {awsauth.Role, awsfake.Failure{Status: 200, Body: []byte("<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>")}, resolver.Unavailable, []string{"not one of STS"}},
+		"a token for no credentials": {awsauth.IRSA, awsfake.Failure{Status: 200, Body: []byte("<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>" + resolvertest.Canary +
+			"</AccessKeyId></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>")}, resolver.Unavailable, []string{"not one of STS"}},
 		"a token of another cluster":     {awsauth.IRSA, awsfake.Failure{Code: "InvalidIdentityToken"}, resolver.AccessDenied, []string{"web identity token", "OIDC provider"}},
 		"a token with other claims":      {awsauth.IRSA, awsfake.Failure{Code: "IDPRejectedClaim", Status: 403}, resolver.AccessDenied, []string{"OIDC provider"}},
 		"a token at its end":             {awsauth.IRSA, awsfake.Failure{Code: "ExpiredTokenException"}, resolver.AccessDenied, []string{"the web identity token has expired"}},
@@ -80,6 +84,22 @@ func TestWhyThereIsNoLogin(t *testing.T) {
 		o := unconnected(t, fake, awsauth.Role)
 		o.ExternalID = "another"
 		refused(t, o, resolver.AccessDenied, "external_id")
+	})
+	t.Run("a role of a profile, for which STS gives nothing", func(t *testing.T) {
+		t.Parallel()
+		profile := filepath.Join(t.TempDir(), "config")
+		if err := os.WriteFile(profile, []byte("[default]\nrole_arn = "+awsfake.RoleARN+"\nsource_profile = base\n[profile base]\naws_access_key_id = "+
+			awsfake.DefaultKey.AccessKeyID+"\naws_secret_access_key = "+awsfake.DefaultKey.SecretAccessKey+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fake := awsfake.New(awsfake.Options{})
+		o := unconnected(t, fake, awsauth.Default)
+		o.Load = awsfake.Load(endpoint, config.WithHTTPClient(fake.Client()), config.WithSharedConfigFiles([]string{profile}))
+		fake.Fail(awsfake.Failure{Times: 1, Status: 200, Body: []byte("<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>")})
+		refused(t, o, resolver.Unavailable, "not one of STS") // the SDK alone would end this process
+		if _, err := login(t, o).Config(t.Context(), ""); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("a role without base credentials", func(t *testing.T) {
 		t.Parallel()
@@ -113,6 +133,9 @@ func TestWhyAPodHasNoLogin(t *testing.T) {
 		}, []string{"there is no file", "gone", "projected volume"}},
 		"an empty one": {func(t *testing.T) map[string]string {
 			return map[string]string{"AWS_ROLE_ARN": awsfake.RoleARN, "AWS_WEB_IDENTITY_TOKEN_FILE": write(t, "")}
+		}, []string{"web identity token"}},
+		"one that is no file": {func(t *testing.T) map[string]string {
+			return map[string]string{"AWS_ROLE_ARN": awsfake.RoleARN, "AWS_WEB_IDENTITY_TOKEN_FILE": t.TempDir()}
 		}, []string{"web identity token"}},
 		"one that is no token": {func(t *testing.T) map[string]string {
 			return map[string]string{"AWS_ROLE_ARN": awsfake.RoleARN, "AWS_WEB_IDENTITY_TOKEN_FILE": write(t, strings.Repeat(resolvertest.Canary, 8<<10))}
@@ -182,6 +205,13 @@ func TestAClockThatIsOff(t *testing.T) {
 			inspect(t, explained(t, l), resolver.AccessDenied, "clock", "timedatectl")
 		})
 	}
+}
+
+func TestCredentialsThatHaveEndedAreNotTaken(t *testing.T) {
+	t.Parallel()
+	// The SDK mends the signature's time by what the service says, and takes no notice that the credentials are of then, too.
+	fake := awsfake.New(awsfake.Options{Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+	refused(t, unconnected(t, fake, awsauth.Role), resolver.Unavailable, "have ended already", "clock", "timedatectl")
 }
 
 func TestAnAnswerHasAnEnd(t *testing.T) {

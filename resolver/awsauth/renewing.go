@@ -16,7 +16,7 @@ const retryAfter = 30 * time.Second
 
 // RenewAt is when credentials that end at expires are due: at 80 % of what is left of them now.
 func RenewAt(now, expires time.Time) time.Time {
-	return now.Add(expires.Sub(now) * 8 / 10)
+	return now.Add(expires.Sub(now) / 10 * 8)
 }
 
 // renewing keeps temporary credentials until they are due. However many ask,
@@ -89,12 +89,18 @@ func (r *renewing) fly(ctx context.Context, f *flight) {
 		r.flight = nil
 	}
 	now := r.now()
+	if err == nil {
+		err = Lasting(now, creds.Expires)
+	}
 	switch {
 	case err == nil:
 		r.creds, r.due = creds, RenewAt(now, creds.Expires)
 	case r.creds.HasKeys() && now.Before(r.creds.Expires):
 		creds, err = r.creds, nil
 		r.due = now.Add(retryAfter)
+	}
+	if err != nil {
+		creds = aws.Credentials{}
 	}
 	f.creds, f.err = creds, err
 }

@@ -182,6 +182,19 @@ func ask(t *testing.T, l *awsauth.Login) (leave context.CancelFunc, outcome <-ch
 	return cancel, err
 }
 
+func TestWhenCredentialsAreDue(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for life, want := range map[time.Duration]time.Duration{15 * time.Minute: 12 * time.Minute, time.Second: 800 * time.Millisecond, 0: 0} {
+		if got := awsauth.RenewAt(now, now.Add(life)).Sub(now); got != want {
+			t.Errorf("%v: %v, want %v", life, got, want)
+		}
+	}
+	if got := awsauth.RenewAt(now, now.AddDate(5000, 0, 0)); !got.After(now.AddDate(100, 0, 0)) {
+		t.Errorf("a life that is too long for a duration: %v", got)
+	}
+}
+
 // explained is what is said of a call that fails.
 func explained(t *testing.T, l *awsauth.Login) *resolver.Error {
 	t.Helper()

@@ -118,16 +118,15 @@ func (s *Store) assume(ctx context.Context, ref resolver.Ref) (resolver.Result, 
 	if err != nil {
 		return resolver.Result{}, s.login.ExplainAssume(ctx, err, *in.RoleArn)
 	}
-	c := out.Credentials
-	if c == nil || c.AccessKeyId == nil || c.SecretAccessKey == nil || c.SessionToken == nil || c.Expiration == nil {
-		return resolver.Result{}, &resolver.Error{Kind: resolver.Unavailable, Message: "the answer is not one of STS",
-			Advice: "try again; check the endpoint and any proxy in between"}
+	c, now := out.Credentials, s.now() // complete: the login has seen to it
+	if err := awsauth.Lasting(now, *c.Expiration); err != nil {
+		return resolver.Result{}, err
 	}
 	text, err := encode(value{*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken, c.Expiration.UTC().Format(time.RFC3339)})
 	if err != nil {
 		return resolver.Result{}, err
 	}
-	return resolver.Result{Secret: resolver.NewSecret(text), RefreshAt: awsauth.RenewAt(s.now(), *c.Expiration)}, nil
+	return resolver.Result{Secret: resolver.NewSecret(text), RefreshAt: awsauth.RenewAt(now, *c.Expiration)}, nil
 }
 
 // encode writes <, > and & as they are: they may stand in a session token.

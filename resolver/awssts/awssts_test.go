@@ -159,6 +159,19 @@ func TestErrors(t *testing.T) {
 			}
 		})
 	}
+	t.Run("credentials that have ended", func(t *testing.T) {
+		t.Parallel()
+		fake := awsfake.New(awsfake.Options{Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+		o := fake.Login(t, endpoint, awsauth.Static)
+		o.Load = awsfake.Load(endpoint, config.WithHTTPClient(fake.Client()))
+		s, err := awssts.New(awssts.Options{Login: o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Resolve(t.Context(), resolver.Ref{RoleARN: role}); !errors.Is(err, resolver.Unavailable) || !strings.Contains(err.Error(), "have ended already") {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("a policy that is no JSON is seen at once", func(t *testing.T) {
 		t.Parallel()
 		if _, err := awssts.New(awssts.Options{SessionPolicy: "{"}); err == nil {
