@@ -87,6 +87,7 @@ var (
 	refusals = map[string]string{
 		"invalid_grant": "InvalidGrant", "invalid_client": "InvalidClient", "unauthorized_client": "UnauthorizedClient", "invalid_scope": "InvalidScope",
 		"invalid_request": "InvalidRequest", "invalid_resource": "InvalidResource", "unsupported_grant_type": "UnsupportedGrantType",
+		"invalid_instance": "InvalidInstance",
 	}
 	details = map[int]struct{ message, advice string }{
 		7000215: {"the client secret is wrong", "give its value, not its id; make a new one: az ad app credential reset"},
@@ -139,6 +140,9 @@ func (l *login) explainAnswer(r *http.Response) *resolver.Error {
 		return e
 	}
 	e.Code = refusals[answer.Error]
+	if e.Code == "InvalidInstance" {
+		e.Message, e.Advice = "the login is one that Azure does not know", "check AZURE_AUTHORITY_HOST, or unset it for the public cloud"
+	}
 	for _, n := range answer.Codes {
 		if d, ok := details[n]; ok {
 			e.Message, e.Advice = d.message, d.advice

@@ -99,6 +99,16 @@ func TestChain(t *testing.T) {
 			t.Error("the login of the public cloud was asked")
 		}
 	})
+	t.Run("a login that Azure does not know gets nothing, whoever set the variable", func(t *testing.T) {
+		t.Setenv("AZURE_AUTHORITY_HOST", "https://"+azurefake.Elsewhere+"/")
+		fake := azurefake.New()
+		fake.Put("db", resolvertest.Canary)
+		for _, login := range []func(*azurekv.Options){nil, byChain} {
+			e := fails(t, open(t, fake, login), resolver.Ref{ID: "db"}, resolver.AccessDenied)
+			contains(t, e.Error()+" "+e.Hint(), "does not know", "AZURE_AUTHORITY_HOST")
+		}
+		staysAtAzure(t, fake)
+	})
 	t.Run("a login that cannot be set up", func(t *testing.T) {
 		t.Setenv("AZURE_TOKEN_CREDENTIALS", resolvertest.Canary)
 		e := fails(t, open(t, azurefake.New(), byChain), resolver.Ref{ID: "db"}, resolver.InvalidReference)
