@@ -53,7 +53,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // completeAnswer refuses an answer of STS without credentials. The SDK's own
-// providers would take what is missing for there, and break off.
+// providers take what is missing as empty, or say nothing of why there is none.
 func completeAnswer(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("CompleteAnswer",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {

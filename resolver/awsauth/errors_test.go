@@ -96,7 +96,7 @@ func TestWhyThereIsNoLogin(t *testing.T) {
 		o := unconnected(t, fake, awsauth.Default)
 		o.Load = awsfake.Load(endpoint, config.WithHTTPClient(fake.Client()), config.WithSharedConfigFiles([]string{profile}))
 		fake.Fail(awsfake.Failure{Times: 1, Status: 200, Body: []byte("<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>")})
-		refused(t, o, resolver.Unavailable, "not one of STS") // the SDK alone would end this process
+		refused(t, o, resolver.Unavailable, "not one of STS") // the SDK alone finds no credentials, and does not say why
 		if _, err := login(t, o).Config(t.Context(), ""); err != nil {
 			t.Error(err)
 		}
