@@ -80,7 +80,7 @@ func (s *screen) shows() string {
 func (s *screen) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) || s.isOver() && !holds() {
 			t.Fatalf("not yet: %s; it shows %q", what, s.shows())
 		}
 	}
@@ -107,15 +107,18 @@ func (s *screen) types(t *testing.T, text string) {
 func (s *screen) exit(t *testing.T) (code int) {
 	t.Helper()
 	code = endedWith(t, s.cmd)
-	s.await(t, "the end of what it shows", func() bool {
-		select {
-		case <-s.ended:
-			return true
-		default:
-			return false
-		}
-	})
+	s.await(t, "the end of what it shows", s.isOver)
 	return code
+}
+
+// isOver: nothing more will be shown.
+func (s *screen) isOver() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 func TestPutAsksOnTheTerminal(t *testing.T) {
