@@ -132,7 +132,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		"the store is cut in its header":   {func(t *testing.T, p string) error { return cut(p, -30) }, resolver.DecryptionFailed, "damaged or cut short"},
 		"the store is empty":               {func(t *testing.T, p string) error { return os.Truncate(p, 0) }, resolver.DecryptionFailed, "damaged or cut short"},
 		"a bit of the store has changed":   {flip, resolver.DecryptionFailed, "damaged or cut short"},
-		"the store is longer than any is":  {func(t *testing.T, p string) error { return os.Truncate(p, 17<<20) }, resolver.InvalidReference, "16 MiB"},
+		"the store is longer than any is":  {func(t *testing.T, p string) error { return os.Truncate(p, 5<<20) }, resolver.InvalidReference, "4 MiB"},
 		"the store is of a later version":  {sealed(`{"version":2,"secrets":{"A":"` + canary + `"}}`), resolver.InvalidReference, "another version"},
 		"the store holds something else":   {sealed(`{"version":1,"secrets":["` + canary + `"]}`), resolver.DecryptionFailed, "does not hold what kz writes"},
 		"the store holds no JSON":          {sealed(canary), resolver.InvalidReference, "another version"},

@@ -87,7 +87,7 @@ func read(f *os.File, path string) ([]byte, error) {
 		return nil, resolver.File(path, err)
 	}
 	if len(text) > maxSize {
-		return nil, &resolver.Error{Kind: resolver.InvalidReference, Message: path + " is longer than 16 MiB", Advice: "it is no local store of kz; check the backend's `path`"}
+		return nil, &resolver.Error{Kind: resolver.InvalidReference, Message: path + " is longer than 4 MiB", Advice: "it is no local store of kz; check the backend's `path`"}
 	}
 	return text, nil
 }

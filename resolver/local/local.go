@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	maxSize = 16 << 20 // of the file: many thousand keys, or some certificates and keystores
-	maxID   = 512      // of a name
+	maxSize = 4 << 20 // of the file: many thousand keys, or some certificates and keystores
+	maxID   = 512     // of a name
 
 	version = 1 // of what is encrypted
 )
@@ -236,7 +236,7 @@ func (s *Store) seal(secrets map[string][]byte) ([]byte, error) {
 		return nil, &resolver.Error{Kind: resolver.Unavailable, Message: "encoding the local store"}
 	}
 	if len(plain) > maxSize*3/4 { // with room for what age adds
-		return nil, &resolver.Error{Kind: resolver.InvalidReference, Message: "with this value the local store would be longer than 12 MiB",
+		return nil, &resolver.Error{Kind: resolver.InvalidReference, Message: "with this value the local store would be longer than 3 MiB",
 			Advice: "keep large values in a store that is made for them"}
 	}
 	var out bytes.Buffer

@@ -158,7 +158,7 @@ func TestPut(t *testing.T) {
 	bytes := "\x00\xff\xfe any bytes \r\n\x80"
 	put(t, s, resolver.Ref{ID: "bytes"}, bytes)
 	put(t, s, resolver.Ref{ID: "empty"}, "")
-	put(t, s, resolver.Ref{ID: "op://vault/item/ü field"}, strings.Repeat("x", 1<<20))
+	put(t, s, resolver.Ref{ID: "op://vault/item/ü field"}, strings.Repeat("x", 1<<16))
 	for name, again := range map[string]*local.Store{"the store": s, "another process": open(t, local.Options{Path: path})} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, again, resolver.Ref{ID: "A"}, "three-"+canary)
@@ -167,13 +167,13 @@ func TestPut(t *testing.T) {
 			expect(t, again, resolver.Ref{ID: "J"}, `{"site":"five","token":"four-`+canary+`"}`)
 			expect(t, again, resolver.Ref{ID: "bytes"}, bytes)
 			expect(t, again, resolver.Ref{ID: "empty"}, "")
-			expect(t, again, resolver.Ref{ID: "op://vault/item/ü field"}, strings.Repeat("x", 1<<20))
+			expect(t, again, resolver.Ref{ID: "op://vault/item/ü field"}, strings.Repeat("x", 1<<16))
 		})
 	}
 	fails(t, s.Put(t.Context(), resolver.Ref{}, resolver.NewSecret(canary)), resolver.InvalidReference, "no name")
 	fails(t, s.Put(t.Context(), resolver.Ref{ID: "A\xff"}, resolver.NewSecret(canary)), resolver.InvalidReference, "UTF-8")
 	fails(t, s.Put(t.Context(), resolver.Ref{ID: "A", Field: "x"}, resolver.NewSecret(canary)), resolver.InvalidReference, "not a JSON object")
-	fails(t, s.Put(t.Context(), resolver.Ref{ID: "big"}, resolver.NewSecret(canary+strings.Repeat("x", 12<<20))), resolver.InvalidReference, "12 MiB")
+	fails(t, s.Put(t.Context(), resolver.Ref{ID: "big"}, resolver.NewSecret(canary+strings.Repeat("x", 3<<20))), resolver.InvalidReference, "3 MiB")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Put(ctx, resolver.Ref{ID: "A"}, resolver.NewSecret("x")); !errors.Is(err, context.Canceled) {
