@@ -106,6 +106,14 @@ type Closer interface {
 	Close(ctx context.Context) error
 }
 
+// Keeper is a Resolver with values that end early unless something is done for
+// them: leases that are renewed at the use of the value. Keep does it where the
+// value was given away, to a program that will not ask again, until ctx is done
+// or there is nothing to do.
+type Keeper interface {
+	Keep(ctx context.Context)
+}
+
 // Warner is a Resolver that knows of something unsafe in how it was set up.
 // Each warning is one sentence for the user.
 type Warner interface {

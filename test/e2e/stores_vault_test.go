@@ -126,6 +126,24 @@ func TestALoginAndALeaseOfVaultEndWithTheRun(t *testing.T) {
 		b.RunPlain("/no/such/program").Exits(t, 127)
 		gone(t)
 	})
+	t.Run("and not before, though nothing asks for what a plain child was given", func(t *testing.T) {
+		v.Call("POST", "dyn/app", map[string]string{"user": "someone", "password": value, "ttl": "2s"})
+		defer v.Call("POST", "dyn/app", map[string]string{"user": "someone", "password": value, "ttl": "1h"})
+		b := role(t)
+		p := b.StartKZ("run", "--config", b.WriteBundle(), "--", "/bin/sh", "-c", `echo ready; read line; exit 0`)
+		p.Await("ready")
+		id := "dyn/app/" + keys(t, v, "sys/leases/lookup/dyn/app")[0]
+		renewed := func(after any) (again any) {
+			bed.Eventually(t, "the lease is renewed", func() bool {
+				again = v.Call("POST", "sys/leases/lookup", map[string]string{"lease_id": id})["data"].(map[string]any)["last_renewal"]
+				return again != after
+			})
+			return again
+		}
+		renewed(renewed(nil)) // more than its two seconds have passed then
+		p.Wait().Succeeds(t)
+		gone(t)
+	})
 	t.Run("of a proxy that is stopped", func(t *testing.T) {
 		b := role(t)
 		proxy := b.StartProxy()
@@ -157,6 +175,12 @@ func TestALoginAndALeaseOfVaultEndWithTheRun(t *testing.T) {
 // list counts the keys at a path.
 func list(t *testing.T, v *bed.Vault, path string) int {
 	t.Helper()
+	return len(keys(t, v, path))
+}
+
+// keys are the keys at a path.
+func keys(t *testing.T, v *bed.Vault, path string) []string {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "LIST", v.Addr+"/v1/"+path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -171,5 +195,5 @@ func list(t *testing.T, v *bed.Vault, path string) int {
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != 200 && resp.StatusCode != 404 {
 		t.Fatalf("listing %s: %d %v", path, resp.StatusCode, err)
 	}
-	return len(answer.Data.Keys)
+	return answer.Data.Keys
 }

@@ -51,6 +51,7 @@ func (a *app) run(ctx context.Context, f runFlags, argv []string) error {
 		return err
 	}
 	report.tell(a.ui)
+	defer a.keepLeases()()
 	code, err := runChild(ctx, a.childSpec(argv, env, false))
 	return errors.Join(err, childExit(code))
 }

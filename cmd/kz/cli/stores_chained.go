@@ -138,6 +138,16 @@ func (c *chainedStore) renewed(ctx context.Context, used resolver.Resolver, err 
 	return store
 }
 
+// Keep implements resolver.Keeper for the store that there is.
+func (c *chainedStore) Keep(ctx context.Context) {
+	c.mu.Lock()
+	store := c.store
+	c.mu.Unlock()
+	if keeper, ok := store.(resolver.Keeper); ok {
+		keeper.Keep(ctx)
+	}
+}
+
 // Close implements resolver.Closer.
 func (c *chainedStore) Close(ctx context.Context) error {
 	c.mu.Lock()

@@ -25,6 +25,20 @@ type heldStore struct {
 	closer resolver.Closer
 }
 
+// keepLeases has the stores renew what they hold, until stop: a plain child was given the values, and nothing asks for them
+// any more. In a blind session requests do.
+func (a *app) keepLeases() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.held.mu.Lock()
+	defer a.held.mu.Unlock()
+	for _, h := range a.held.all {
+		if k, ok := h.closer.(resolver.Keeper); ok {
+			go k.Keep(ctx)
+		}
+	}
+	return cancel
+}
+
 // keep remembers the stores that are to be closed.
 func (h *heldStores) keep(stores map[string]resolver.Resolver) {
 	h.mu.Lock()
