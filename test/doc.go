@@ -12,5 +12,6 @@
 //	canary     finds a value in every form it may leak in
 //	awsfake    Secrets Manager and STS as a process
 //	vaultsrv   a real Vault core as a process, a module of its own
+//	gcpclient  Google's own client of Secret Manager, a module of its own
 //	summary    the counts of `go test -json`
 package test
