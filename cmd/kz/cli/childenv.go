@@ -59,6 +59,9 @@ type envSpec struct {
 	// Credentials are the variables that lead to the values: those the configured backends
 	// read. A trailing * stands for any rest. The well-known ones need not be given.
 	Credentials []string
+	// Sources are the variables of kz's environment that secrets are kept in. No child gets them under that name, unless
+	// a secret is given so, or Keep has it.
+	Sources []string
 }
 
 // envReport says what blind mode took away, by name, in the order of the environment.
@@ -76,7 +79,7 @@ type variable struct{ name, value string }
 
 // childEnv computes the child's environment. It is pure: nothing is read from this process.
 //
-// In plain mode that is the parent's environment with the secrets over it. In blind mode
+// In plain mode that is the parent's environment, without the variables that are a store, and the secrets over it. In blind mode
 // masks stand for values, and everything of the parent's that is a value, leads to one, or
 // leads round the proxy is gone; what blind mode sets wins over both the parent and --keep-env.
 // Only a secret's name, never a value, is in an error or in the report.
@@ -108,6 +111,7 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 	for _, v := range inherited(spec) {
 		switch {
 		case managed[v.name], replaced[v.name]:
+		case spec.Blind == nil && slices.Contains(spec.Sources, v.name) && !slices.Contains(spec.Keep, v.name):
 		case spec.Blind != nil && !spec.mayInherit(v, &report):
 		default:
 			env = append(env, v.name+"="+v.value)

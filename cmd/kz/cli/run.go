@@ -46,7 +46,7 @@ func (a *app) run(ctx context.Context, f runFlags, argv []string) error {
 		return err
 	}
 	env, report, err := childEnv(envSpec{Parent: a.environ, Secrets: envSecrets(ctx, secrets, cache, func(string) string { return "" }),
-		Clean: f.CleanEnv, Keep: f.KeepEnv})
+		Clean: f.CleanEnv, Keep: f.KeepEnv, Sources: sourceVariables(cfg)})
 	if err != nil {
 		return err
 	}
@@ -129,15 +129,21 @@ func (s *blind) redact(line string) string {
 	return line
 }
 
-// backendVariables are the variables that backends of type env read, and those that commands are given: a child that gets
-// the mask must not get the value, or what a command logs in with.
-func backendVariables(cfg *config.Config) []string {
+// sourceVariables are the variables that backends of type env read.
+func sourceVariables(cfg *config.Config) []string {
 	var names []string
 	for _, s := range cfg.Secrets {
 		if cfg.Backends[s.Backend].Type == config.Env {
 			names = append(names, s.Ref.ID)
 		}
 	}
+	return names
+}
+
+// backendVariables are the variables that backends of type env read, and those that commands are given: a child that gets
+// the mask must not get the value, or what a command logs in with.
+func backendVariables(cfg *config.Config) []string {
+	names := sourceVariables(cfg)
 	for _, b := range cfg.Backends {
 		if b.Type == config.Exec {
 			names = append(names, slices.DeleteFunc(slices.Clone(b.List("keep_env")), func(name string) bool { return matchesAny(name, ofTheDesktop) })...)

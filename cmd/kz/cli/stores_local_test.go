@@ -59,6 +59,19 @@ func TestVariablesThatACommandIsGivenAreNotTheChilds(t *testing.T) {
 	}
 }
 
+func TestAVariableThatIsAStoreIsNotTheChilds(t *testing.T) {
+	t.Parallel()
+	spec := envSpec{
+		Parent:  []string{"PATH=/bin", "SRC=value", "ONLY=x", "SAME=y", "KEPT=z"},
+		Secrets: []envSecret{{Name: "KEY", Reveal: func() string { return "value" }}, {Name: "SAME", Reveal: func() string { return "y" }}},
+		Keep:    []string{"KEPT"}, Sources: []string{"SRC", "ONLY", "SAME", "KEPT"},
+	}
+	env, _, err := childEnv(spec)
+	if err != nil || !slices.Equal(env, []string{"PATH=/bin", "KEPT=z", "KEY=value", "SAME=y"}) {
+		t.Errorf("%q, %v", env, err)
+	}
+}
+
 func TestWhatOpensLocalStoresIsToldToBeExposed(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
