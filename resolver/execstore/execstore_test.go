@@ -278,8 +278,8 @@ func ended(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return true
 	}
-	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
-	return err != nil || strings.HasPrefix(strings.TrimSpace(string(out)), "Z")
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(stat), ") Z ")
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
