@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,9 +25,10 @@ type screen struct {
 	ended  chan struct{}
 }
 
-// onScreen starts kz on a terminal of its own.
-func (w awsWorld) onScreen(t *testing.T, args ...string) *screen {
+// onScreen starts kz, with the configuration, on a terminal of its own.
+func (w awsWorld) onScreen(t *testing.T, command string, args ...string) *screen {
 	t.Helper()
+	args = slices.Concat([]string{command, "--config", w.file}, args)
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +45,7 @@ func (w awsWorld) onScreen(t *testing.T, args ...string) *screen {
 		t.Fatal(err)
 	}
 	defer slave.Close()
-	s := &screen{cmd: exec.Command("kz", append(args, "--config", w.file)...), master: master, ended: make(chan struct{})}
+	s := &screen{cmd: exec.Command("kz", args...), master: master, ended: make(chan struct{})}
 	s.cmd.Env, s.cmd.Dir = append(w.env, "TERM=xterm", "NO_COLOR=1"), filepath.Dir(w.file)
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = slave, slave, slave
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
@@ -257,5 +259,27 @@ func TestProgressIsShownOnATerminalAndTakenBack(t *testing.T) {
 	}
 	if _, stdout, stderr := w.kz(t, "", "status"); strings.Contains(stdout+stderr, "resolving 4 secrets") {
 		t.Errorf("without a terminal: %s%s", stdout, stderr)
+	}
+}
+
+func TestProgressOfARunIsGoneWhenItsProgramBegins(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"--clean-env", "--blind"} {
+		t.Run("with "+mode, func(t *testing.T) {
+			t.Parallel()
+			w := newAWSWorld(t, "[backends.aws]\ntype = \"aws_secrets_manager\"\nregion = \"us-east-1\"\n[secrets.KEY]\nsecret_id = \"prod/key\"\nhosts = [\"api.test\"]\n")
+			w.Put("prod/key", "canary-value")
+			w.slow.Store(int64(1300 * time.Millisecond))
+			s := w.onScreen(t, "run", mode, "--", "/bin/echo", "the program")
+			if code := s.exit(t); code != 0 {
+				t.Fatalf("exit code %d: %q", code, s.shows())
+			}
+			text := s.shows()
+			const line = "kz: resolving 1 secret: aws 0 of 1 …"
+			before, after, found := strings.Cut(text, "the program")
+			if !found || !strings.Contains(before, line) || strings.Contains(after, line) || !strings.Contains(before[strings.LastIndex(before, "…"):], strings.Repeat(" ", len(line)-2)+"\r") {
+				t.Errorf("it shows %q", text)
+			}
+		})
 	}
 }
