@@ -49,11 +49,10 @@ func write(t *testing.T, text []byte) string {
 	return path
 }
 
-// file finds credentials in a file as the application default credentials do, without this machine's.
+// file finds the login of a user in a file as the application default credentials do, without this machine's.
 func file(path string) func(*credentials.DetectOptions) (*auth.Credentials, error) {
 	return func(o *credentials.DetectOptions) (*auth.Credentials, error) {
-		o.CredentialsFile = path
-		return credentials.DetectDefault(o)
+		return credentials.NewCredentialsFromFile(credentials.AuthorizedUser, path, o)
 	}
 }
 
