@@ -59,7 +59,7 @@ func TestManySecretsTakeTheTimeOfTheSlowestStore(t *testing.T) {
 				list = append(list, resolver.Source{Name: fmt.Sprintf("%s-%d", s.name, i), Backend: s.name, Resolver: store,
 					Ref: resolver.Ref{ID: fmt.Sprint(i)}, TTL: -1})
 			}
-			slowest = max(slowest, s.answer*s.rounds)
+			slowest = max(slowest, s.answer*s.rounds) //nolint:durationcheck // a number of rounds
 			oneByOne += s.answer * each
 		}
 		c := newCache(t, resolver.CacheOptions{Sources: list})

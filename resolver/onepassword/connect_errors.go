@@ -66,7 +66,7 @@ func refused(status int, to target) error {
 }
 
 func withStatus(err error, status int) error {
-	e := *err.(*resolver.Error) // as noItem makes it
+	e := *err.(*resolver.Error) //nolint:errorlint,forcetypeassert // as noItem makes it
 	e.Status = status
 	return &e
 }

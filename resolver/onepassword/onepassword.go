@@ -182,9 +182,7 @@ func (s *Store) Warnings() []string {
 	return []string{"the Connect server http://" + u.Host + " is not https: the token and the values can be read on the network"}
 }
 
-// getenv looks a variable up as the kernel hands it over: the last of several entries wins.
-func (s *Store) getenv(name string) string { return lookup(s.opt.Environ, name) }
-
+// lookup gives a variable as the kernel hands it over: the last of several entries wins.
 func lookup(environ []string, name string) (value string) {
 	for _, entry := range environ {
 		if k, v, ok := strings.Cut(entry, "="); ok && k == name {
