@@ -12,8 +12,8 @@
 //
 // What other engines lease, such as the user of a database, is the same value for
 // as long as its lease can be renewed, which happens lazily: at the first use
-// after four fifths of it. Close revokes the leases, and the token of a login
-// that the Store made itself.
+// after four fifths of it, or by Keep where the value is not used again. Close
+// revokes the leases, and the token of a login that the Store made itself.
 //
 // Put writes to KV: one field with the others kept, or the whole object.
 //
