@@ -27,6 +27,10 @@ const (
 // maxBody bounds an answer; a secret has at most 25 KiB.
 const maxBody = 1 << 20
 
+// maxRefusal bounds an answer that is an error, which has some KiB: the SDK lays its JSON out with the indents of each line,
+// so that 1 MiB of nothing but brackets and commas would take gigabytes.
+const maxRefusal = 16 << 10
+
 // silence keeps the SDK from writing answers to standard error, as AZURE_SDK_GO_LOGGING=all would have it. Once, because
 // the SDK's setter is not safe for concurrent use.
 var silence = sync.OnceFunc(func() { azlog.SetListener(nil) })
@@ -80,7 +84,7 @@ func proxy(r *http.Request) (*url.URL, error) {
 	return http.ProxyFromEnvironment(r)
 }
 
-// bounded cuts answers that are longer than maxBody, and notes why there was none: the login's errors do not say it.
+// bounded cuts answers that are longer than maxBody or maxRefusal, and notes why there was none: the login's errors do not say it.
 type bounded struct{ next http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -89,10 +93,14 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		n.set(err)
 	}
 	if err == nil {
+		most := int64(maxBody)
+		if resp.StatusCode >= 300 {
+			most = maxRefusal
+		}
 		resp.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(resp.Body, maxBody), resp.Body}
+		}{io.LimitReader(resp.Body, most), resp.Body}
 	}
 	return resp, err
 }
