@@ -18,14 +18,16 @@ import (
 // values holds what the scrubber looks for: every value of the session, current and past.
 type values struct {
 	mu       sync.Mutex
-	known    []masking.Value
-	scrubber atomic.Pointer[scrubbers] // nil: to be made anew; written under mu
+	known    []masking.Value           // only ever appended to
+	scrubber atomic.Pointer[scrubbers] // nil: not needed yet; written under mu
+	making   sync.Mutex                // held while scrubbers are made
 }
 
 // scrubbers find the values of a session in an answer.
 type scrubbers struct {
 	*masking.Scrubber
 	names *masking.Finder // see nameForms
+	of    int             // how many of the known values they find
 }
 
 // inName reports whether a header's name holds a value, be it percent-encoded.
@@ -89,37 +91,64 @@ func (p *Proxy) Learn(name string, s resolver.Secret) error {
 		return &LearnError{name, "the value holds what looks like a mask", "check what is stored: a mask may have been saved in place of the value"}
 	}
 	p.values.mu.Lock()
-	defer p.values.mu.Unlock()
 	for _, v := range p.values.known {
 		if v.Name == name && bytes.Equal(v.Bytes, raw) {
+			p.values.mu.Unlock()
 			return nil
 		}
 	}
 	p.values.known = append(p.values.known, masking.Value{Name: name, Mask: p.opts.Table.Token(name), Bytes: raw})
-	p.values.scrubber.Store(nil)
+	all, used := len(p.values.known), p.values.scrubber.Load() != nil
+	p.values.mu.Unlock()
+	if used {
+		p.makeScrubbers(all)
+	}
 	return nil
 }
 
-// scrubbers are made when they are first needed after Learn.
+// scrubbers find every value that has been learned. They are made when they are first needed; from then on it is Learn that
+// has them made anew, so that no answer waits for that.
 func (p *Proxy) scrubbers() *scrubbers {
 	if s := p.values.scrubber.Load(); s != nil {
 		return s
 	}
-	p.values.mu.Lock()
-	defer p.values.mu.Unlock()
-	if p.values.scrubber.Load() == nil {
-		var folded [][]byte
-		for _, v := range p.values.known {
-			folded = append(folded, nameForms(bytes.TrimRight(v.Bytes, "\r\n"))...)
-		}
-		all, err := masking.NewScrubber(p.values.known)
-		if err != nil {
-			// Learn takes only what NewScrubber takes.
-			panic("proxy: making the scrubber: " + err.Error())
-		}
-		p.values.scrubber.Store(&scrubbers{all, masking.NewFinder(folded)})
-	}
+	p.makeScrubbers(0)
 	return p.values.scrubber.Load()
+}
+
+// makeScrubbers makes scrubbers that find at least the first n known values, unless there are such. Those who come while some
+// are made share the next ones.
+func (p *Proxy) makeScrubbers(n int) {
+	p.values.making.Lock()
+	defer p.values.making.Unlock()
+	for {
+		p.values.mu.Lock()
+		s, known := p.values.scrubber.Load(), p.values.known
+		p.values.mu.Unlock()
+		if s != nil && s.of >= n {
+			return
+		}
+		made := scrubbersOf(known)
+		p.values.mu.Lock()
+		// While there are none, Learn relies on the first ones to find its value.
+		if s != nil || len(p.values.known) == len(known) {
+			p.values.scrubber.Store(made)
+		}
+		p.values.mu.Unlock()
+	}
+}
+
+func scrubbersOf(known []masking.Value) *scrubbers {
+	var folded [][]byte
+	for _, v := range known {
+		folded = append(folded, nameForms(bytes.TrimRight(v.Bytes, "\r\n"))...)
+	}
+	all, err := masking.NewScrubber(known)
+	if err != nil {
+		// Learn takes only what NewScrubber takes.
+		panic("proxy: making the scrubber: " + err.Error())
+	}
+	return &scrubbers{all, masking.NewFinder(folded), len(known)}
 }
 
 // nameForms are what is looked for in the names of headers, lower-cased as net/http and h2 make them: the value, in hex, and

@@ -139,56 +139,92 @@ func (c *Cache) fly(e *entry) error {
 	case <-ctx.Done(): // a store that does not heed its context is left behind
 		out.Err = Transport(ctx.Err())
 	}
-	c.land(e, out, began)
+	c.land([]*entry{e}, []Outcome{out}, began)
 	return out.Err
 }
 
-// land takes the outcome of a call into the entry and wakes who waits for it.
-func (c *Cache) land(e *entry, out Outcome, began time.Time) {
+// landing is the outcome of a call, once OnValue has seen what it brought.
+type landing struct {
+	*entry
+	old, secret Secret
+	due         time.Time // when the store says that it is due; zero: it does not
+	changed     bool
+	err         error
+}
+
+// land takes the outcomes of one call into their entries and wakes who waits for any of them: whoever sees one of the new
+// values sees all.
+func (c *Cache) land(entries []*entry, outs []Outcome, began time.Time) {
+	landings := make([]landing, len(entries))
+	var all sync.WaitGroup
+	for i, e := range entries {
+		if len(entries) == 1 {
+			landings[i] = c.approach(e, outs[i])
+			continue
+		}
+		all.Go(func() { landings[i] = c.approach(e, outs[i]) }) // side by side: OnValue may take its time
+	}
+	all.Wait()
 	now := c.opt.Now()
+	flights := make([]*flight, len(entries))
+	for i, l := range landings {
+		flights[i] = l.settle(now, began)
+	}
+	for _, f := range flights {
+		close(f.done)
+	}
+}
+
+// approach judges an outcome and shows OnValue a value that is new.
+func (c *Cache) approach(e *entry, out Outcome) landing {
 	e.object.mu.Lock()
-	old := e.value
+	l := landing{entry: e, old: e.value, secret: out.Result.Secret, due: out.Result.RefreshAt}
 	e.object.mu.Unlock()
 	// Only the flight changes e.value, and there is one flight.
-	secret := out.Result.Secret
 	err := e.own(out.Err)
-	if err == nil && secret.IsZero() {
+	if err == nil && l.secret.IsZero() {
 		err = e.own(&Error{Kind: Unavailable, Message: "the store returned no value"})
 	}
-	changed := err == nil && (old.IsZero() || !old.Equal(secret))
-	if changed && c.opt.OnValue != nil {
-		err = c.opt.OnValue(e.src.Name, secret)
+	l.changed = err == nil && (l.old.IsZero() || !l.old.Equal(l.secret))
+	if l.changed && c.opt.OnValue != nil {
+		err = c.opt.OnValue(e.src.Name, l.secret)
 	}
+	l.err = err
+	return l
+}
 
+// settle puts what has landed into the entry. It returns the flight, which is over.
+func (e landing) settle(now, began time.Time) *flight {
 	e.object.mu.Lock()
 	defer e.object.mu.Unlock()
 	f := e.flight
-	defer close(f.done)
 	e.flight = nil
-	e.status.took(now.Sub(began), err, now)
-	if err != nil {
-		e.failure, e.failedTill = err, now.Add(failureTime())
-		f.err = err
-		return
+	e.status.took(now.Sub(began), e.err, now)
+	if e.err != nil {
+		e.failure, e.failedTill = e.err, now.Add(failureTime())
+		f.err = e.err
+		return f
 	}
-	if changed && !old.IsZero() {
+	if e.changed && !e.old.IsZero() {
 		e.status.Rotations++
+		f.changed = true
 	}
-	if !changed {
-		secret = old
+	if !e.changed {
+		e.secret = e.old
 	}
-	f.secret, f.changed = secret, changed && !old.IsZero()
+	f.secret = e.secret
 	e.failure, e.failedTill = nil, time.Time{}
 	life := e.src.TTL
-	if lease := out.Result.RefreshAt; !lease.IsZero() {
-		life = min(life, lease.Sub(now)) // less than none, if it is over: then it may be stale for less, too
+	if !e.due.IsZero() {
+		life = min(life, e.due.Sub(now)) // less than none, if it is over: then it may be stale for less, too
 	}
-	e.value, e.refreshAt = secret, now.Add(life)
+	e.value, e.refreshAt = e.secret, now.Add(life)
 	e.staleUntil = e.refreshAt.Add(e.src.MaxStale)
 	if e.src.TTL == 0 {
 		e.staleUntil = now
 	}
 	e.fresh.Store(&fresh{e.value, e.refreshAt})
+	return f
 }
 
 // own makes an error the entry's: an *Error with its names, whatever a store

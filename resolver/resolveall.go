@@ -67,7 +67,7 @@ func (c *Cache) depart(due []*entry) {
 			for _, e := range group {
 				calls.Go(func() error {
 					if quiet.total() {
-						c.land(e, Outcome{Err: errSilent}, c.opt.Now())
+						c.land([]*entry{e}, []Outcome{{Err: errSilent}}, c.opt.Now())
 						return nil
 					}
 					quiet.heard(c.fly(e))
@@ -110,13 +110,10 @@ func (c *Cache) flyTogether(store BatchResolver, group []*entry) {
 	case <-ctx.Done():
 		lost = Transport(ctx.Err())
 	}
-	for i, e := range group {
-		out := Outcome{Err: lost}
-		if i < len(outs) {
-			out = outs[i]
-		}
-		c.land(e, out, began)
+	for len(outs) < len(group) {
+		outs = append(outs, Outcome{Err: lost})
 	}
+	c.land(group, outs, began)
 }
 
 // byResolver groups entries that share a resolver, in their order.
