@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,12 +24,12 @@ func (l *lender) Close(ctx context.Context) error { return l.close(ctx) }
 func TestTheStoresOfACommandAreClosedOnce(t *testing.T) {
 	t.Parallel()
 	a, _, stderr := testApp()
-	closed := 0
+	var closed atomic.Int32 // all are closed at the same time
 	ok := &lender{resolvertest.NewFake(nil), func(ctx context.Context) error {
 		if d, limited := ctx.Deadline(); !limited || time.Until(d) > closeTime {
 			t.Error("it may take for ever")
 		}
-		closed++
+		closed.Add(1)
 		return nil
 	}}
 	fails := &lender{resolvertest.NewFake(nil), func(context.Context) error {
@@ -38,8 +39,8 @@ func TestTheStoresOfACommandAreClosedOnce(t *testing.T) {
 	a.held.keep(map[string]resolver.Resolver{"second": ok})
 	a.closeStores()
 	a.closeStores()
-	if closed != 2 {
-		t.Errorf("%d stores closed, want 2", closed)
+	if n := closed.Load(); n != 2 {
+		t.Errorf("%d stores closed, want 2", n)
 	}
 	if got, want := stderr.String(), "kz: warning: backend bad: unavailable: 2 of what is held\nkz: hint: wait\n"; got != want {
 		t.Errorf("it says %q, want %q", got, want)
