@@ -96,3 +96,41 @@ func TestWhatIsSaidOfAWS(t *testing.T) {
 		})
 	}
 }
+
+func TestPutToAWS(t *testing.T) {
+	t.Parallel()
+	b, a := withAWS(t, awsfake.Options{})
+	a.Put("prod/db", `{"password":"old","port":5432}`)
+	a.PutParameter("/prod/key", "old")
+	a.SetParameterKey("/prod/key", "alias/prod")
+	b.Backend("sm", `type = "aws_secrets_manager"`)
+	b.Backend("ssm", `type = "aws_ssm"`)
+	b.Backend("sts", `type = "aws_sts"`)
+	b.Reference("PASSWORD", "", `backend = "sm"`, `name = "prod/db"`, `field = "password"`)
+	b.Reference("PORT", "", `backend = "sm"`, `name = "prod/db"`, `field = "port"`)
+	b.Reference("NEW", "", `backend = "sm"`, `name = "prod/new"`)
+	b.Reference("PARAMETER", "", `backend = "ssm"`, `name = "/prod/key"`)
+	b.Reference("ROLE", "", `backend = "sts"`, `role_arn = "`+awsfake.RoleARN+`"`)
+	file := b.WriteBundle()
+	put := func(name, value string) bed.Result {
+		p := b.StartKZ("put", name, "--config", file)
+		if _, err := p.Stdin.Write([]byte(value + "\n")); err != nil {
+			t.Fatal(err)
+		}
+		res := p.Wait()
+		b.Clean(res)
+		return res
+	}
+	var values []string
+	for _, name := range []string{"PASSWORD", "NEW", "PARAMETER"} {
+		values = append(values, canary.Value("v-"))
+		b.Watch(name, values[len(values)-1])
+		put(name, values[len(values)-1]).Succeeds(t)
+	}
+	put("ROLE", values[0]).Exits(t, 125)
+	res := b.KZ("run", "--config", file, "--", "/bin/sh", "-c", `test "$PASSWORD $NEW $PARAMETER $PORT" = "$1 $2 $3 5432" && echo same`, "sh", values[0], values[1], values[2])
+	res.Succeeds(t)
+	if key := a.ParameterKey("/prod/key"); key != "alias/prod" {
+		t.Errorf("the parameter is under the key %s now", key)
+	}
+}
