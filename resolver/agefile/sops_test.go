@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kz/resolver"
 	"kz/resolver/agefile"
@@ -260,7 +261,7 @@ func FuzzSopsFile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s, err := agefile.New(agefile.Options{Path: path, Identity: resolver.NewSecret(string(key)), Getenv: noEnv})
+	s, err := agefile.New(agefile.Options{Path: path, Identity: resolver.NewSecret(string(key)), Getenv: noEnv, Timeout: 10 * time.Second})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -272,6 +273,9 @@ func FuzzSopsFile(f *testing.F) {
 			r, err := s.Resolve(t.Context(), resolver.Ref{ID: id})
 			if err == nil && r.Secret.Reveal() != canary+"-a" {
 				t.Fatalf("%q", r.Secret.Reveal())
+			}
+			if resolver.KindOf(err) == resolver.TimedOut {
+				t.Fatal(err)
 			}
 		}
 	})
