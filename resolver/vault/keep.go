@@ -99,7 +99,7 @@ func (s *session) prolong(ctx context.Context) time.Time {
 	var answer loginAnswer
 	err := sendInto(ctx, client, call{method: http.MethodPut, path: "auth/token/renew-self", body: struct{}{}, token: g.token}, &answer)
 	var refused *answerError
-	switch d := time.Duration(answer.Auth.Duration) * time.Second; {
+	switch d := seconds(answer.Auth.Duration); {
 	case errors.As(err, &refused) && refused.status < 500:
 		return time.Time{}
 	case err != nil:

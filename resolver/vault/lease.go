@@ -182,10 +182,19 @@ func (s *Store) renewLease(ctx context.Context, l lease) (_ lease, renewed bool,
 		}
 		return l, false, e
 	}
-	granted := time.Duration(answer.Duration) * time.Second
+	granted := seconds(answer.Duration)
 	if granted <= 0 || granted < l.length/2 {
 		return l, false, nil
 	}
 	l.due, l.ends, l.renewable = now.Add(granted*4/5), now.Add(granted), answer.Renewable
 	return l, true, nil
+}
+
+// longest is more than any lease or token needs. Four times that is still a time.Duration.
+const longest = 50 * 365 * 24 * time.Hour
+
+// seconds is a time as Vault tells it. Tokens of a hundred years are made by people who want them never to end; that times
+// four would be a time long past.
+func seconds(n int64) time.Duration {
+	return time.Duration(min(max(n, 0), int64(longest/time.Second))) * time.Second
 }

@@ -249,32 +249,48 @@ func TestVaultAwayAtARenewal(t *testing.T) {
 func TestALeaseOfFiveSeconds(t *testing.T) {
 	t.Parallel()
 	s := real(t)
-	d := s.dynamic(t, "5s")
-	addr, wire := front(t, s)
-	store := open(t, addr, func(o *vault.Options) { o.Token = resolver.NewSecret(rootToken) })
-	cache, err := resolver.NewCache(resolver.CacheOptions{Sources: []resolver.Source{{Name: "A", Backend: "vault", Resolver: store, Ref: d.ref, TTL: -1}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	use := func() {
-		t.Helper()
-		if v, err := cache.Get(t.Context(), "A"); err != nil || v.Reveal() != "first" {
-			t.Fatalf("%q %v", v.Reveal(), err)
+	for range 3 { // a machine that stands still for a second says nothing
+		d := s.dynamic(t, "5s")
+		addr, wire := front(t, s)
+		store := open(t, addr, func(o *vault.Options) { o.Token = resolver.NewSecret(rootToken) })
+		cache, err := resolver.NewCache(resolver.CacheOptions{Sources: []resolver.Source{{Name: "A", Backend: "vault", Resolver: store, Ref: d.ref, TTL: -1}}})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	use()
-	d.write(t, "second", "5s") // what a new lease would bring
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); len(wire.of("sys/leases/renew")) == 0; <-tick.C {
+		var last time.Time
+		var pause time.Duration
+		use := func() string {
+			t.Helper()
+			v, err := cache.Get(t.Context(), "A")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !last.IsZero() {
+				pause = max(pause, time.Since(last))
+			}
+			last = time.Now()
+			return v.Reveal()
+		}
 		use()
-		if time.Now().After(deadline) {
-			t.Fatal("it is never renewed")
+		d.write(t, "second", "5s") // what a new lease would bring
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(10 * time.Second); len(wire.of("sys/leases/renew")) == 0 && time.Now().Before(deadline); <-tick.C {
+			use()
+		}
+		value, reads, renewals := use(), wire.of(d.mount+"/app"), wire.of("sys/leases/renew")
+		if len(renewals) > 0 {
+			after := renewals[0].at.Sub(reads[0].at)
+			if after < 3900*time.Millisecond {
+				t.Fatalf("renewed after %v, want four fifths of 5 s", after)
+			}
+			if after < 4900*time.Millisecond && len(reads) == 1 && value == "first" {
+				return
+			}
+		}
+		if pause < 500*time.Millisecond {
+			t.Fatalf("%d reads and %d renewals, the value is %q", len(reads), len(renewals), value)
 		}
 	}
-	reads, renewals := wire.of(d.mount+"/app"), wire.of("sys/leases/renew")
-	if after := renewals[0].at.Sub(reads[0].at); after < 3900*time.Millisecond || after > 4900*time.Millisecond || len(reads) != 1 {
-		t.Errorf("%d reads, and renewed after %v, want four fifths of 5 s", len(reads), after)
-	}
-	use()
+	t.Error("the machine stands still again and again")
 }

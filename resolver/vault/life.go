@@ -70,7 +70,7 @@ func (s *session) learn(c *api.Client, l *life, token resolver.Secret) {
 	}
 	now := s.opt.Now()
 	if sendInto(ctx, c, call{path: "auth/token/lookup-self", token: token}, &answer) == nil && answer.Data.Renewable {
-		l.settle(now, time.Duration(answer.Data.TTL)*time.Second)
+		l.settle(now, seconds(answer.Data.TTL))
 	}
 }
 
@@ -85,7 +85,7 @@ func (s *session) renew(c *api.Client, l *life, token resolver.Secret) {
 	var refused *answerError
 	switch {
 	case err == nil && answer.Auth.Renewable:
-		l.settle(now, time.Duration(answer.Auth.Duration)*time.Second)
+		l.settle(now, seconds(answer.Auth.Duration))
 	case err != nil && (!errors.As(err, &refused) || refused.status >= 500):
 		l.renewAt = now.Add(tryRenewing)
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/vault/api"
 
@@ -43,7 +42,7 @@ func logIn(ctx context.Context, o *Options, c *api.Client, mount string, body an
 		return grant{}, notVault()
 	}
 	g := grant{token: resolver.NewSecret(answer.Auth.Token), own: true, revocable: answer.Auth.Type != "batch"}
-	if d := time.Duration(answer.Auth.Duration) * time.Second; d > 0 {
+	if d := seconds(answer.Auth.Duration); d > 0 {
 		g.loginAgain, g.ends = began.Add(d*4/5), began.Add(d)
 	}
 	return g, nil

