@@ -30,7 +30,7 @@ func (a *app) exposure(cfg *config.Config) []string {
 			found = append(found, underHome(path, home))
 		}
 	}
-	for _, b := range cfg.Backends {
+	for name, b := range cfg.Backends {
 		switch {
 		case b.Type == config.EnvFile:
 			file(b.Text("path"))
@@ -41,8 +41,13 @@ func (a *app) exposure(cfg *config.Config) []string {
 		case b.Type == config.Age && b.Settings["identity"].Secret == "" && (b.Text("identity_file") != "" || a.getenv("SOPS_AGE_KEY") == ""):
 			file(cmp.Or(b.Text("identity_file"), agefile.DefaultIdentityFile(a.getenv)))
 		case b.Type == config.Local:
-			if path, err := a.localPath(b); err == nil {
+			path, err := a.localPath(b)
+			switch {
+			case err != nil:
+			case accessible(path+".key", false):
 				file(path + ".key")
+			case accessible(path, false):
+				found = append(found, "the keychain (key of backend "+name+")")
 			}
 		}
 	}

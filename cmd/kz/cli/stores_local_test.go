@@ -75,7 +75,7 @@ func TestAVariableThatIsAStoreIsNotTheChilds(t *testing.T) {
 func TestWhatOpensLocalStoresIsToldToBeExposed(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
-	for _, name := range []string{".config/kz/local.age.key", ".config/sops/age/keys.txt", "mine.txt"} {
+	for _, name := range []string{".config/kz/local.age.key", ".config/sops/age/keys.txt", "mine.txt", "ring.age"} {
 		path := filepath.Join(home, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -90,6 +90,7 @@ func TestWhatOpensLocalStoresIsToldToBeExposed(t *testing.T) {
 		want string
 	}{
 		"the key of the local store":            {config.Backend{Type: config.Local}, "", "~/.config/kz/local.age.key"},
+		"the keychain that has its key":         {config.Backend{Type: config.Local, Settings: settings("path", home+"/ring.age")}, "", "the keychain (key of backend b)"},
 		"the identities of sops":                {config.Backend{Type: config.Age}, "", "~/.config/sops/age/keys.txt"},
 		"an identity file":                      {config.Backend{Type: config.Age, Settings: settings("identity_file", home+"/mine.txt")}, "SOPS_AGE_KEY=x", "~/mine.txt"},
 		"none where the identity is a secret's": {config.Backend{Type: config.Age, Settings: map[string]config.Setting{"identity": {Secret: "A"}}}, "", ""},
