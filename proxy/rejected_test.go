@@ -37,6 +37,7 @@ type rotation struct {
 	// reject, if set, answers what is not accepted; else it is a plain 401.
 	reject http.HandlerFunc
 	needs  atomic.Pointer[string]
+	ahead  atomic.Int64 // how far the cache's clock is, in nanoseconds
 }
 
 func newRotation(t *testing.T, options ...bedOption) *rotation {
@@ -49,7 +50,8 @@ func newRotation(t *testing.T, options ...bedOption) *rotation {
 			list = append(list, resolver.Source{Name: name, Backend: "store", Resolver: ro.store, Ref: resolver.Ref{ID: name}, TTL: -1})
 		}
 		var err error
-		ro.cache, err = resolver.NewCache(resolver.CacheOptions{Sources: list, OnValue: func(name string, s resolver.Secret) error { return b.proxy.Learn(name, s) }})
+		ro.cache, err = resolver.NewCache(resolver.CacheOptions{Sources: list, OnValue: func(name string, s resolver.Secret) error { return b.proxy.Learn(name, s) },
+			Now: func() time.Time { return time.Now().Add(time.Duration(ro.ahead.Load())) }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kz/proxy"
+	"kz/resolver"
 )
 
 func TestANewValueThatCannotBeUsedLeavesTheOldOne(t *testing.T) {
@@ -60,4 +61,37 @@ func TestANewValueThatAnotherSecretHasIsScrubbed(t *testing.T) {
 	// What was bound to one host goes to no other by that: the mask decides, not the value.
 	r := ro.request("GET", "https://other.test/", "", "Authorization: Bearer "+ro.mask("KEY"))
 	ro.refused(ro.do(r), 403, "host_not_bound")
+}
+
+func TestAStoreThatIsAwayClosesOneSecretAndNoOther(t *testing.T) {
+	t.Parallel()
+	ro := newRotation(t)
+	ro.answer = func(http.ResponseWriter, *http.Request) {}
+	ro.store.Fail("KEY", &resolver.Error{Kind: resolver.Unavailable, Advice: "wait"})
+	other := func() *http.Request {
+		return ro.request("GET", "https://other.test/", "", "Authorization: Bearer "+ro.mask("OTHER"), "X-For-The-Test: "+keyValue)
+	}
+	for _, c := range []struct {
+		after  time.Duration
+		served bool
+	}{{time.Hour, true}, {time.Hour + 9*time.Minute, true}, {time.Hour + 11*time.Minute, false}} {
+		ro.ahead.Store(int64(c.after))
+		a := ro.do(ro.keyed("GET", ""))
+		if c.served && a.StatusCode != 200 {
+			t.Errorf("after %v: %d %s", c.after, a.StatusCode, a.body)
+		}
+		if !c.served {
+			if e := ro.refused(a, 503, "secret_unavailable"); e.Secret != "KEY" || !strings.Contains(e.Message, "KEY") {
+				t.Errorf("%+v", e)
+			}
+		}
+		if a := ro.do(other()); a.StatusCode != 200 {
+			t.Errorf("after %v the other secret: %d %s", c.after, a.StatusCode, a.body)
+		}
+	}
+	ro.store.Fail("KEY", nil)
+	ro.ahead.Add(int64(5 * time.Second)) // the failure is remembered for three at most
+	if a := ro.do(ro.keyed("GET", "")); a.StatusCode != 200 {
+		t.Errorf("when it is back: %d", a.StatusCode)
+	}
 }
