@@ -42,8 +42,8 @@ var rooms = map[string]room{
 	"resolver/envfile": {kz: []string{"kz/resolver"}},
 	"resolver/awsauth": {kz: []string{"kz/resolver"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"resolver/agefile": {kz: []string{"kz/resolver", "kz/resolver/envfile"}, modules: []string{"filippo.io/age", "github.com/goccy/go-yaml"}},
-	"resolver/awssm":   {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go", "golang.org/x/sync"}},
-	"resolver/awsssm":  {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "golang.org/x/sync"}},
+	"resolver/awssm":   {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"resolver/awsssm":  {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2"}},
 	"resolver/awssts":  {kz: []string{"kz/resolver", "kz/resolver/awsauth"}, modules: []string{"github.com/aws/aws-sdk-go-v2"}},
 	"resolver/azurekv": {kz: []string{"kz/resolver"}, modules: []string{"github.com/Azure/azure-sdk-for-go", "golang.org/x/sync"}},
 	"resolver/gcpsm":   {kz: []string{"kz/resolver"}, modules: []string{"cloud.google.com/go/auth", "cloud.google.com/go/compute/metadata", "golang.org/x/sync"}},
@@ -64,7 +64,7 @@ var rooms = map[string]room{
 var testRoom = room{
 	kz: []string{"kz/…"},
 	modules: []string{
-		"connectrpc.com/connect", "github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/klauspost/compress", "golang.org/x/net",
+		"connectrpc.com/connect", "filippo.io/age", "github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/klauspost/compress", "golang.org/x/net",
 		"golang.org/x/sys", "google.golang.org/grpc", "google.golang.org/protobuf", "go.uber.org/goleak",
 	},
 }
