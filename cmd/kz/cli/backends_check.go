@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -76,10 +77,15 @@ func (a *app) checkBackends(ctx context.Context, file, env string, names []strin
 	}
 	all := make([]health, len(names))
 	var checks sync.WaitGroup
+	var done atomic.Int32
+	stop := a.watchLine(statusPatience, func() string {
+		return fmt.Sprintf("checking %s: %d done …", plural(len(names), "backend"), done.Load())
+	})
 	for i, name := range names {
-		checks.Go(func() { all[i] = checkBackend(ctx, cfg, name, stores[name]) })
+		checks.Go(func() { all[i] = checkBackend(ctx, cfg, name, stores[name]); done.Add(1) })
 	}
 	checks.Wait()
+	stop()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -112,7 +112,10 @@ func (a *app) addBackend(file, name, typ string, settings []string) error {
 		return err
 	}
 	kind, ok := backendType(typ)
-	if !ok {
+	switch {
+	case typ == "":
+		return misuse("the types are "+typeNames(), "kz backends add needs --type")
+	case !ok:
 		return misuse("the types are "+typeNames(), "--type names no type of backend")
 	}
 	if name == "" || strings.Trim(name, backendNameAlphabet) != "" {

@@ -20,9 +20,14 @@ const (
 	progressEvery  = 100 * time.Millisecond
 )
 
-// watch shows how far the fetching of the named secrets is, once it has taken as long as patience, until stop, which
-// leaves nothing behind. Only a terminal shows it.
+// watch shows how far the fetching of the named secrets is.
 func (a *app) watch(cache *resolver.Cache, names []string, patience time.Duration) (stop func()) {
+	return a.watchLine(patience, func() string { return progressOf(cache.Report(), names) })
+}
+
+// watchLine shows what there is to wait for, once that has taken as long as patience, until stop, which leaves nothing
+// behind. Only a terminal shows it.
+func (a *app) watchLine(patience time.Duration, line func() string) (stop func()) {
 	if !a.ui.live {
 		return func() {}
 	}
@@ -37,7 +42,7 @@ func (a *app) watch(cache *resolver.Cache, names []string, patience time.Duratio
 			case <-quit:
 				return
 			case <-timer.C:
-				a.ui.Progress(progressOf(cache.Report(), names))
+				a.ui.Progress(line())
 				timer.Reset(progressEvery)
 			}
 		}

@@ -241,6 +241,9 @@ func (a *app) keep(ctx context.Context, sec config.Secret, store resolver.Putter
 	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
 		return withHint(fmt.Errorf("storing %s: the value is not text", sec.Name), "the stores, and environment variables, keep UTF-8 without NUL: encode it, with base64 for example")
 	}
+	if strings.Contains(value, masking.Prefix) {
+		return withHint(fmt.Errorf("storing %s: the value is a mask, or holds one", sec.Name), "a mask stands for a value in one session only: store the value itself")
+	}
 	secret := resolver.NewSecret(value)
 	if sec.Masked() && sec.Scrub && len(value) < masking.MinScrub {
 		a.ui.Warnf("%s: the value is shorter than %d bytes, too short to be masked in what comes back, so `kz run --blind` will refuse it", sec.Name, masking.MinScrub)

@@ -135,6 +135,7 @@ func TestPutRefuses(t *testing.T) {
 		"what is not text":            {"KEY", "canary\x00canary", "the value is not text"},
 		"what is not UTF-8":           {"KEY", "canary\xff", "the value is not text"},
 		"what no store takes":         {"KEY", strings.Repeat("canary", 200_000), "longer than 1 MiB"},
+		"a mask":                      {"KEY", "kz_masked_00112233445566778899aabbccddeeff", "the value is a mask"},
 		"what names one version":      {"PINNED", "canary-value", "names one version"},
 		"what is longer than a limit": {"KEY", strings.Repeat("canary", 20_000), "storing KEY: aws: invalid reference"},
 	} {

@@ -119,33 +119,38 @@ func TestProgress(t *testing.T) {
 			}
 			a, _, stderr := testApp()
 			a.ui.live = true
+			shows := func() string {
+				a.ui.mu.Lock()
+				defer a.ui.mu.Unlock()
+				return stderr.String()
+			}
 			go func() { _ = cache.ResolveAll(t.Context(), nil) }()
 			stop := a.watch(cache, cache.Names(), time.Second)
 			time.Sleep(999 * time.Millisecond)
 			synctest.Wait()
-			if stderr.String() != "" {
-				t.Errorf("too early: %q", stderr)
+			if got := shows(); got != "" {
+				t.Errorf("too early: %q", got)
 			}
 			const line = "kz: resolving 1 secret: b 0 of 1 …"
 			blank := "\r" + strings.Repeat(" ", len([]rune(line))) + "\r"
 			time.Sleep(50 * time.Millisecond)
 			synctest.Wait()
-			if stderr.String() != line {
-				t.Errorf("it shows %q", stderr)
+			if got := shows(); got != line {
+				t.Errorf("it shows %q", got)
 			}
 			a.ui.Notef("something")
-			if got := stderr.String(); got != line+blank+"kz: something\n" {
+			if got := shows(); got != line+blank+"kz: something\n" {
 				t.Errorf("with something else it shows %q", got)
 			}
 			time.Sleep(60 * time.Millisecond)
 			synctest.Wait()
 			stop()
 			stop()
-			if got := stderr.String(); got != line+blank+"kz: something\n"+line+blank {
+			if got := shows(); got != line+blank+"kz: something\n"+line+blank {
 				t.Errorf("at the end it shows %q", got)
 			}
 			time.Sleep(time.Minute)
-			if strings.Contains(stderr.String(), "canary") {
+			if strings.Contains(shows(), "canary") {
 				t.Error("it shows the value")
 			}
 		})

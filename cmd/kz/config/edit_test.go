@@ -193,3 +193,35 @@ func TestThePlacesOfABackend(t *testing.T) {
 		t.Errorf("of none: %+v", got)
 	}
 }
+
+// FuzzEdits checks that no file makes an edit panic, that one is refused or is what was wanted, and that removing what was
+// added leaves what was there.
+func FuzzEdits(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, file := range []string{"f.toml", "f.yaml"} {
+			before, problem := found{shown: file}.parse(data)
+			added, err := AddBackend(file, data, "fuzz.new", HashicorpVault, editGiven)
+			if err != nil {
+				if !errors.Is(err, ErrByHand) && problem == nil {
+					t.Errorf("adding to %s: %v", file, err)
+				}
+				continue
+			}
+			for _, half := range [][]byte{added, data} {
+				back, err := RemoveBackend(file, half, "fuzz.new")
+				if err != nil {
+					continue
+				}
+				if after, problem := (found{shown: file}).parse(back); problem != nil || !after.same(before) {
+					t.Errorf("%s: %q became %q by way of %q", file, data, back, half)
+				}
+			}
+			if backends := before.get("backends"); backends != nil {
+				for _, b := range backends.fields[:min(len(backends.fields), 3)] {
+					_, _ = RemoveBackend(file, data, b.key)
+				}
+			}
+		}
+	})
+}

@@ -38,7 +38,7 @@ func addYAML(text []byte, root *node, name, typ string, settings []Given) []byte
 	at, indent := lineOf(out, f.pos.Line).to, strings.Repeat(" ", f.pos.Column+1)
 	if all := f.value.fields; len(all) > 0 {
 		last := all[len(all)-1]
-		at, indent = block(out, last.pos).to, strings.Repeat(" ", last.pos.Column-1)
+		at, indent = block(out, last.pos).to, strings.Repeat(" ", max(last.pos.Column-1, 0))
 	}
 	return slices.Concat(out[:at], []byte(yamlBackend(name, typ, settings, indent, eol)), out[at:])
 }
