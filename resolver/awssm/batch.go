@@ -6,7 +6,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-	"golang.org/x/sync/errgroup"
 
 	"kz/resolver"
 	"kz/resolver/awsauth"
@@ -30,6 +29,9 @@ func (s *Store) ResolveBatch(ctx context.Context, refs []resolver.Ref) []resolve
 
 // fetchTogether returns what batch calls bring.
 func (s *Store) fetchTogether(ctx context.Context, refs []resolver.Ref) map[resolver.Ref]resolver.Outcome {
+	if s.noBatch.Load() {
+		return nil
+	}
 	regions := map[string][]resolver.Ref{}
 	seen := map[resolver.Ref]bool{}
 	for _, ref := range refs {
@@ -41,30 +43,7 @@ func (s *Store) fetchTogether(ctx context.Context, refs []resolver.Ref) map[reso
 		region := s.login.RegionOf(ref.ID, service)
 		regions[region] = append(regions[region], place)
 	}
-	var batches [][]resolver.Ref
-	for _, places := range regions {
-		for len(places) > 0 {
-			n := min(batchSize, len(places))
-			batches = append(batches, places[:n])
-			places = places[n:]
-		}
-	}
-	results := make([]map[resolver.Ref]resolver.Outcome, len(batches))
-	var calls errgroup.Group
-	calls.SetLimit(resolver.DefaultLimit)
-	for i, places := range batches {
-		if len(places) > 1 && !s.noBatch.Load() {
-			calls.Go(func() error { results[i] = s.fetchBatch(ctx, places); return nil })
-		}
-	}
-	calls.Wait()
-	all := map[resolver.Ref]resolver.Outcome{}
-	for _, r := range results {
-		for place, out := range r {
-			all[place] = out
-		}
-	}
-	return all
+	return resolver.InBatches(regions, batchSize, func(places []resolver.Ref) map[resolver.Ref]resolver.Outcome { return s.fetchBatch(ctx, places) })
 }
 
 // fetchBatch makes one call, and more only where the answer comes in pages.

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
-	"golang.org/x/sync/errgroup"
 
 	"kz/resolver"
 	"kz/resolver/awsauth"
@@ -51,28 +50,7 @@ func (s *Store) fetchTogether(ctx context.Context, refs []resolver.Ref) map[reso
 		region := s.login.RegionOf(ref.ID, service)
 		regions[region] = append(regions[region], place)
 	}
-	var batches [][]resolver.Ref
-	for _, places := range regions {
-		for len(places) > 1 {
-			n := min(batchSize, len(places))
-			batches = append(batches, places[:n])
-			places = places[n:]
-		}
-	}
-	results := make([]map[resolver.Ref]resolver.Outcome, len(batches))
-	var calls errgroup.Group
-	calls.SetLimit(resolver.DefaultLimit)
-	for i, places := range batches {
-		calls.Go(func() error { results[i] = s.fetchBatch(ctx, places); return nil })
-	}
-	calls.Wait()
-	all := map[resolver.Ref]resolver.Outcome{}
-	for _, r := range results {
-		for place, out := range r {
-			all[place] = out
-		}
-	}
-	return all
+	return resolver.InBatches(regions, batchSize, func(places []resolver.Ref) map[resolver.Ref]resolver.Outcome { return s.fetchBatch(ctx, places) })
 }
 
 // fetchBatch makes one call.
