@@ -87,6 +87,19 @@ func TestTheEndOfASession(t *testing.T) {
 			}
 		})
 	}
+	t.Run("revokes the leases of a login's token that cannot be revoked itself", func(t *testing.T) {
+		t.Parallel()
+		d := s.dynamic(t, "10m")
+		r := s.appRole(t, d.policy(t, mayRevoke), map[string]any{"token_type": "batch"})
+		store := open(t, s.addr, r.set)
+		get(t, store, d.ref, "first")
+		if err := store.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if left := d.leases(t); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
 	t.Run("is one error where the policy does not allow a revocation, and says what would", func(t *testing.T) {
 		t.Parallel()
 		d := s.dynamic(t, "10m")

@@ -3,12 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"kz/cmd/kz/config"
 	"kz/resolver"
 	"kz/resolver/resolvertest"
 )
@@ -74,18 +72,4 @@ func TestAChainedStoreIsNotMadeAnewAfterItsEnd(t *testing.T) {
 	if made != 2 || closed != 2 {
 		t.Errorf("%d stores made and %d closed, want 2 and 2", made, closed)
 	}
-}
-
-func TestSettingsOfVaultThatDoNotGoTogether(t *testing.T) {
-	t.Parallel()
-	a, _, _ := testApp()
-	secret := resolver.NewSecret("canary-1f")
-	b := backend{Backend: config.Backend{Settings: map[string]config.Setting{"auth": {Value: config.AuthAppRole}, "mount": {Value: "a/../b"}}},
-		chained: map[string]resolver.Secret{"secret_id": secret, "wrapped_secret_id": secret, "role_id": resolver.NewSecret("r")}}
-	_, err := hashicorpVault(a, b)
-	var e *resolver.Error
-	if !errors.As(err, &e) || e.Kind != resolver.InvalidReference || !strings.Contains(e.Message, "both given") || !strings.Contains(e.Message, "mount is not") {
-		t.Error(err)
-	}
-	resolvertest.NoLeak(t, err, "canary-1f")
 }
