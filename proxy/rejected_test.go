@@ -241,7 +241,7 @@ func TestARejectionAsksForNothingWhereThereIsSomethingNewer(t *testing.T) {
 	ro.rotate()
 	ro.reject = func(w http.ResponseWriter, _ *http.Request) {
 		// While the request was under way, a person has said `kz reload`.
-		if changed, err := ro.cache.Renew(context.Background(), []string{"KEY"}); err != nil || len(changed) != 1 {
+		if changed, err := ro.cache.Renew(t.Context(), []string{"KEY"}); err != nil || len(changed) != 1 {
 			t.Errorf("%v, %v", changed, err)
 		}
 		w.WriteHeader(401)

@@ -80,7 +80,7 @@ func TestAFreshValueIsGivenOutWithoutALock(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func() {
-		if _, err := cache.Get(context.Background(), "K"); err != nil {
+		if _, err := cache.Get(t.Context(), "K"); err != nil {
 			t.Error(err)
 		}
 	}
