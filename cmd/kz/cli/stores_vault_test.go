@@ -1,3 +1,5 @@
+//go:build !kz_no_vault
+
 package cli
 
 import (
