@@ -209,11 +209,12 @@ func TestASopsFileThatWasTamperedWithIsRefused(t *testing.T) {
 			i := strings.Index(whole["yaml"], "mac: ENC")
 			return "yaml", whole["yaml"][:i+200]
 		},
-		"a data key that is damaged":  sub("json", `(-----BEGIN AGE ENCRYPTED FILE-----\\n........)....`, "${1}AAAA"),
-		"something behind the object": sub("json", `\s*\z`, "\n{}"),
-		"a JSON file nested too deep": sub("json", `"n": 7`, `"n": `+strings.Repeat("[", 100)+strings.Repeat("]", 100)),
-		"a YAML file nested too deep": sub("yaml", `"n": 7`, `"n": `+strings.Repeat("[", 100)+strings.Repeat("]", 100)),
-		"another key of the data":     sub("json", `"enc": "[^"]*"`, `"enc": "none"`),
+		"a data key that is damaged":             sub("json", `(-----BEGIN AGE ENCRYPTED FILE-----\\n........)....`, "${1}AAAA"),
+		"something behind the object":            sub("json", `\s*\z`, "\n{}"),
+		"a JSON file nested too deep":            sub("json", `"n": 7`, `"n": `+strings.Repeat("[", 100)+strings.Repeat("]", 100)),
+		"a YAML file nested too deep":            sub("yaml", `"n": 7`, `"n": `+strings.Repeat("[", 100)+strings.Repeat("]", 100)),
+		"more empty lines than the parser bears": sub("yaml", `\A`, strings.Repeat("\n", 3000)),
+		"another key of the data":                sub("json", `"enc": "[^"]*"`, `"enc": "none"`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

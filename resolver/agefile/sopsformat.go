@@ -123,6 +123,10 @@ func end(dec *json.Decoder) error {
 // maxTokens bounds a YAML file: the parser's time grows with the square of the keys in one mapping.
 const maxTokens = 20_000
 
+// maxBlank bounds its empty lines: in a text of several lines the lexer's time grows with the square of them (2,000 take
+// it 0.03 s, 32,000 ten seconds, and what maxSize lets in days).
+const maxBlank = 2_000
+
 // parseYAML reads one document of mappings, lists and scalars, which is all that sops writes: no anchors, no tags. A
 // value that this parser takes for another type than sops does makes the MAC wrong, so that the file is refused.
 func parseYAML(text []byte) (tree *branch, err error) {
@@ -131,6 +135,9 @@ func parseYAML(text []byte) (tree *branch, err error) {
 			tree, err = nil, tampered
 		}
 	}()
+	if blankLines(text) > maxBlank {
+		return nil, tampered
+	}
 	tokens := lexer.Tokenize(string(text))
 	if len(tokens) > maxTokens || deep(tokens) {
 		return nil, tampered
@@ -148,6 +155,24 @@ func parseYAML(text []byte) (tree *branch, err error) {
 		return nil, notSops
 	}
 	return tree, nil
+}
+
+// blankLines counts the lines with nothing but blanks. To the lexer CR, LF and both together end one.
+func blankLines(text []byte) (n int) {
+	blank := false
+	for i, c := range text {
+		switch {
+		case c == '\n' && i > 0 && text[i-1] == '\r':
+		case c == '\n', c == '\r':
+			if blank {
+				n++
+			}
+			blank = true
+		case c != ' ' && c != '\t':
+			blank = false
+		}
+	}
+	return n
 }
 
 // deep finds, before the recursive parser does, what is nested too deep.
