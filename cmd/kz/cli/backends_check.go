@@ -154,13 +154,20 @@ func checkBackend(ctx context.Context, cfg *config.Config, name string, store re
 	return h
 }
 
-// told is what is said of a store's failure: of one that is no *resolver.Error nothing is known, its text least of all.
+// told is what is said of a store's failure.
 func told(err error) (text, hint string) {
+	e := known(err)
+	return e.Error(), e.Hint()
+}
+
+// known is a store's failure as what may be shown of it: of one that is no *resolver.Error nothing is known, its text least
+// of all.
+func known(err error) *resolver.Error {
 	var e *resolver.Error
 	if !errors.As(err, &e) {
 		e = resolver.Transport(err)
 	}
-	return e.Error(), e.Hint()
+	return e
 }
 
 // opened is a store, or what is behind one whose credentials are secrets: that has the abilities, while the store in front

@@ -213,7 +213,7 @@ func (s *blind) resolve(ctx context.Context) error {
 	for i, sec := range s.secrets {
 		names[i] = sec.Name
 	}
-	return s.cache.ResolveAll(ctx, names)
+	return grouped(s.cache.ResolveAll(ctx, names))
 }
 
 // settle takes nothing new and lets what has just ended be recorded: a client is gone before the line of its last request

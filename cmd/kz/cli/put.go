@@ -253,7 +253,7 @@ func (a *app) keep(ctx context.Context, sec config.Secret, store resolver.Putter
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolver.DefaultTimeout)
 	defer cancel()
-	done := make(chan error, 1)
+	done, before := make(chan error, 1), warnings(store)
 	go func() { done <- store.Put(ctx, sec.Ref, secret) }()
 	var err error
 	select {
@@ -262,13 +262,14 @@ func (a *app) keep(ctx context.Context, sec config.Secret, store resolver.Putter
 		err = resolver.Transport(ctx.Err())
 	}
 	if err != nil {
-		var e *resolver.Error
-		if !errors.As(err, &e) {
-			e = resolver.Transport(err) // nothing is known of its text
-		}
-		named := *e
+		named := *known(err)
 		named.Secret, named.Backend = "", sec.Backend
 		return fmt.Errorf("storing %s: %w", sec.Name, &named)
+	}
+	for _, w := range warnings(store) {
+		if !slices.Contains(before, w) { // the first value may have made the store
+			a.ui.Warnf("backend %s: %s", sec.Backend, w)
+		}
 	}
 	a.ui.Notef("stored %s in %s; running sessions use it at their next refresh, or at once with `kz reload`", sec.Name, sec.Backend)
 	return nil

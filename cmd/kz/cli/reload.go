@@ -144,7 +144,7 @@ func (s *blind) reload(ctx context.Context, r reloader) (reply controlReply) {
 	}
 	reply.Changed, err = s.cache.Renew(ctx, s.names())
 	if err != nil {
-		problem(err)
+		problem(grouped(err))
 	}
 	return reply
 }

@@ -43,7 +43,7 @@ func (a *app) run(ctx context.Context, f runFlags, argv []string) error {
 	err = cache.ResolveAll(ctx, names)
 	watched()
 	if err != nil {
-		return err
+		return grouped(err)
 	}
 	env, report, err := childEnv(envSpec{Parent: a.environ, Secrets: envSecrets(ctx, secrets, cache, func(string) string { return "" }),
 		Clean: f.CleanEnv, Keep: f.KeepEnv, Sources: sourceVariables(cfg)})

@@ -135,40 +135,49 @@ func byBackend(cfg *config.Config, report []resolver.Status) []backendStatus {
 	return all
 }
 
-// failures is one error for each reason of each backend, which names the secrets: forty secrets of a store that is down
-// have one reason, and one hint.
+// failures is what went wrong, the backends in their order.
 func failures(all []backendStatus) error {
 	var errs []error
 	for _, b := range all {
-		type why struct{ text, hint string }
-		secrets := map[why][]string{}
-		var order []why
 		for _, s := range b.Secrets {
-			if s.err == nil {
-				continue
+			if s.err != nil {
+				errs = append(errs, known(s.err))
 			}
-			w := why{withoutSecret(s.err), s.Hint}
-			if secrets[w] == nil {
-				order = append(order, w)
-			}
-			secrets[w] = append(secrets[w], s.Name)
-		}
-		for _, w := range order {
-			errs = append(errs, withHint(fmt.Errorf("resolving %s: %s", strings.Join(few(secrets[w]), ", "), w.text), "%s", w.hint))
 		}
 	}
-	return errors.Join(errs...)
+	return grouped(errors.Join(errs...))
 }
 
-// withoutSecret is the text of a failure without the name of the secret.
-func withoutSecret(err error) string {
-	var e *resolver.Error
-	if !errors.As(err, &e) {
-		e = resolver.Transport(err) // nothing is known of its text
+// grouped puts what fails for one reason into one error, which names the secrets: forty secrets of a store that is down
+// have one reason, and one hint.
+func grouped(err error) error {
+	multi, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is joined at the top
+	if !ok {
+		return err
 	}
-	nameless := *e
-	nameless.Secret = ""
-	return nameless.Error()
+	type why struct{ text, hint string }
+	at := map[why]int{}
+	var errs []error
+	var secrets [][]string
+	for _, e := range multi.Unwrap() {
+		typed, ok := e.(*resolver.Error) //nolint:errorlint // as a cache returns it
+		if !ok {
+			errs, secrets = append(errs, e), append(secrets, nil)
+			continue
+		}
+		nameless := *typed
+		nameless.Secret = ""
+		w := why{nameless.Error(), typed.Hint()}
+		i, there := at[w]
+		if !there {
+			at[w] = len(errs)
+			errs, secrets = append(errs, e), append(secrets, []string{typed.Secret})
+			continue
+		}
+		secrets[i] = append(secrets[i], typed.Secret)
+		errs[i] = withHint(fmt.Errorf("resolving %s: %s", strings.Join(secrets[i], ", "), w.text), "%s", w.hint)
+	}
+	return errors.Join(errs...)
 }
 
 // reason is why a secret could not be had, in a few words.
