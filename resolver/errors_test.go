@@ -84,6 +84,9 @@ func TestTransport(t *testing.T) {
 			if e.Kind != c.kind || !strings.Contains(e.Error(), c.text) {
 				t.Error(e)
 			}
+			if name == "an unknown authority" && !strings.Contains(e.Hint(), "trust store") {
+				t.Errorf("the hint is %q", e.Hint())
+			}
 			clean(t, "the error", fmt.Sprintf("%v %+v %#v %s %v", e, e, e, e.Hint(), e.Err))
 		})
 	}

@@ -43,7 +43,7 @@ func Transport(err error) *Error {
 	case errors.As(err, &invalid):
 		e.Message, e.Advice = "the store's certificate is not valid", "check its dates and uses, and this machine's clock"
 	case errors.As(err, &unknownRoot), errors.As(err, &verify):
-		e.Message, e.Advice = "the store's certificate is signed by an unknown authority", "name the CA file of that authority in the backend's settings"
+		e.Message, e.Advice = "the store's certificate is signed by an unknown authority", "if it is right, add that authority to this machine's trust store" // SSL_CERT_FILE is not read
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no type for it
 		e.Message, e.Advice = "the store does not speak TLS at that address", "check the address: https or http, and the port"
 	case errors.As(err, &alert):

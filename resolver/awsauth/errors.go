@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -59,8 +60,13 @@ func denied(e *resolver.Error) bool {
 // MentionsKMS reports whether a refusal is about the key and not about the
 // secret: there is no code for it, only the message tells.
 func MentionsKMS(err error) bool {
+	return messageHas(err, "KMS", "kms:")
+}
+
+// messageHas reports whether the service's own text, which is not passed on, has one of these in it.
+func messageHas(err error, any ...string) bool {
 	var api smithy.APIError
-	return errors.As(err, &api) && (strings.Contains(api.ErrorMessage(), "KMS") || strings.Contains(api.ErrorMessage(), "kms:"))
+	return errors.As(err, &api) && slices.ContainsFunc(any, func(s string) bool { return strings.Contains(api.ErrorMessage(), s) })
 }
 
 // errorCode is the service's code for a failure, or "". Only letters are let
@@ -129,7 +135,11 @@ func (l *Login) explain(ctx context.Context, err error, own map[string]resolver.
 	case e.Code != "":
 		e.Kind = resolver.InvalidReference
 	default:
-		return resolver.Transport(err)
+		e = resolver.Transport(err)
+		if strings.Contains(e.Message, "unknown authority") {
+			e.Advice += ", or name the file of its certificate in AWS_CA_BUNDLE"
+		}
+		return e
 	}
 	if errors.Is(err, errTooLong) {
 		e.Message = fmt.Sprintf("the answer is longer than %d MiB", maxAnswer>>20)
@@ -157,9 +167,12 @@ func common(e *resolver.Error, err error) {
 		case "InvalidSignatureException", "SignatureDoesNotMatch":
 			e.Message += ": the signature does not match"
 			e.Advice = "check that the secret key belongs to the access key, and that nothing in between changes requests: " + who
-			var api smithy.APIError
-			if errors.As(err, &api) && (strings.Contains(api.ErrorMessage(), "Signature expired") || strings.Contains(api.ErrorMessage(), "not yet current")) {
+			switch {
+			case messageHas(err, "Signature expired", "not yet current"):
 				clock(e)
+			case messageHas(err, "scoped to a valid region"):
+				e.Message = "the request was signed for another region than the endpoint's"
+				e.Advice = "write the endpoint's region in the backend: region = \"us-east-1\" (or its own)"
 			}
 		}
 	case resolver.Throttled:
@@ -212,7 +225,7 @@ func assumeWords(e *resolver.Error, role string, web bool) {
 		e.Advice = "check session_policy: valid JSON, at most 2048 characters; aws accessanalyzer validate-policy --policy-type IDENTITY_POLICY"
 	case e.Kind == resolver.InvalidReference:
 		e.Message = fmt.Sprintf("STS refuses to assume %s", role)
-		e.Advice = "check role_arn, session_name (letters, digits and =,.@-), external_id and duration_seconds (900 to the role's maximum: aws iam get-role)"
+		e.Advice = "check role_arn, session_name (letters, digits and =,.@-), external_id and duration_seconds (900 to the role's maximum: aws iam get-role --role-name NAME)"
 	}
 }
 

@@ -2,6 +2,8 @@ package awsauth_test
 
 import (
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -205,6 +207,17 @@ func TestAClockThatIsOff(t *testing.T) {
 			inspect(t, explained(t, l), resolver.AccessDenied, "clock", "timedatectl")
 		})
 	}
+}
+
+func TestACertificateOfAnUnknownAuthority(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	defer srv.Close()
+	o := awsauth.Options{Region: "us-east-1", Auth: awsauth.Static, AccessKeyID: awsfake.DefaultKey.AccessKeyID,
+		SecretAccessKey: resolver.NewSecret(awsfake.DefaultKey.SecretAccessKey), Load: awsfake.Load(srv.URL)}
+	inspect(t, explained(t, login(t, o)), resolver.Unavailable, "unknown authority", "trust store", "AWS_CA_BUNDLE")
 }
 
 func TestCredentialsThatHaveEndedAreNotTaken(t *testing.T) {

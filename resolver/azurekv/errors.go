@@ -113,18 +113,9 @@ func (s *Store) explain(ctx context.Context, err error, what operation, ref reso
 	case errors.As(err, &refused):
 		return s.explainAnswer(refused, what, ref)
 	case errors.As(err, &network):
-		return unreachable(err)
+		return resolver.Transport(err)
 	}
 	return notKeyVault(0)
-}
-
-// unreachable is why there was no answer.
-func unreachable(err error) *resolver.Error {
-	e := resolver.Transport(err)
-	if strings.Contains(e.Message, "unknown authority") { // there is no setting for it, and SSL_CERT_FILE is not read
-		e.Advice = "add that authority to this machine's trust store"
-	}
-	return e
 }
 
 func (s *Store) explainAnswer(refused *azcore.ResponseError, what operation, ref resolver.Ref) *resolver.Error {

@@ -107,7 +107,7 @@ func (l *login) explain(ctx context.Context, err error, o policy.TokenRequestOpt
 	case errors.As(err, &failed) && failed.RawResponse != nil:
 		return l.explainAnswer(failed.RawResponse)
 	case errors.As(err, &failed) && network != nil, l.opt.TenantID != "" && network != nil:
-		e := unreachable(network)
+		e := resolver.Transport(network)
 		e.Message = "logging in to Azure: " + e.Message
 		return e
 	case l.opt.TenantID != "" && o.TenantID != "" && !strings.EqualFold(l.opt.TenantID, o.TenantID):

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"kz/resolver"
@@ -60,15 +59,6 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 func isNetwork(err error) bool {
 	var failed *url.Error
 	return errors.As(err, &failed) || errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-// unreachable is why there was no answer.
-func unreachable(err error) *resolver.Error {
-	e := resolver.Transport(err)
-	if strings.Contains(e.Message, "unknown authority") { // there is no setting for it, and SSL_CERT_FILE is not read
-		e.Advice = "add that authority to this machine's trust store"
-	}
-	return e
 }
 
 // call is one call of the interface.
@@ -124,7 +114,7 @@ func (s *Store) attempt(ctx context.Context, c call, g grant, into any) (e *reso
 	case ctx.Err() != nil:
 		return resolver.Transport(ctx.Err()), true
 	case err != nil:
-		return unreachable(err), false
+		return resolver.Transport(err), false
 	case status != http.StatusOK:
 		return s.explain(status, body, c)
 	case json.Unmarshal(body, into) != nil:

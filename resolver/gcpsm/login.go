@@ -205,7 +205,7 @@ func (l *login) explain(ctx context.Context, err error) error {
 	case errors.As(err, &none):
 		e.Message, e.Advice = "this machine has no service account", "attach one to it, or set credentials_file"
 	case isNetwork(err):
-		t := unreachable(err)
+		t := resolver.Transport(err)
 		t.Message = "logging in at Google: " + t.Message
 		return t
 	}
