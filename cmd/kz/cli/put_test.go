@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -163,6 +164,51 @@ func TestPutWarnsOfWhatABlindRunWouldRefuse(t *testing.T) {
 		code, _, stderr := w.kz(t, value, "put", "KEY")
 		if code != 0 || w.written() != value || !strings.Contains(stderr, want) {
 			t.Errorf("exit code %d, stored %q: %s", code, w.written(), stderr)
+		}
+	}
+}
+
+func TestPutLogsInWithASecretOfAnotherBackend(t *testing.T) {
+	t.Parallel()
+	w := newAWSWorld(t, `[backends.file]
+type = "env_file"
+path = "boot.env"
+[backends.aws]
+type = "aws_secrets_manager"
+region = "us-east-1"
+auth = "static"
+access_key_id = "`+awsfake.DefaultKey.AccessKeyID+`"
+secret_access_key = { secret = "BOOT" }
+[secrets.BOOT]
+backend = "file"
+[secrets.KEY]
+backend = "aws"
+secret_id = "prod/key"
+`)
+	w.env = slices.DeleteFunc(w.env, func(kv string) bool {
+		return strings.HasPrefix(kv, "AWS_SECRET") || strings.HasPrefix(kv, "AWS_ACCESS")
+	})
+	boot := func(value string) {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(w.file), "boot.env"), []byte("BOOT='"+value+"'\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	boot(awsfake.DefaultKey.SecretAccessKey)
+	if code, _, stderr := w.kz(t, "value-one", "put", "KEY"); code != 0 || w.written() != "value-one" {
+		t.Errorf("exit code %d, stored %q: %s", code, w.written(), stderr)
+	}
+	if code, stdout, stderr := w.kz(t, "", "backends", "check"); code != 0 || strings.Count(stdout, " ok ") != 2 {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	code, stdout, _ := w.kz(t, "", "backends")
+	if code != 0 || !strings.Contains(stdout, "  secret_access_key = •••••••• (the secret BOOT)\n") || !strings.Contains(stdout, "  used by: BOOT; the backend aws logs in with BOOT\n") {
+		t.Errorf("it lists %s", stdout)
+	}
+	boot("canary-a-wrong-key")
+	for _, command := range [][]string{{"put", "KEY"}, {"backends", "check"}, {"backends", "check", "--json"}, {"status"}, {"status", "--json"}} {
+		code, stdout, stderr := w.kz(t, "canary-value", command...)
+		if said := stdout + stderr; code == 0 || !strings.Contains(said, "access denied") || strings.Contains(said, "canary") {
+			t.Errorf("%s: exit code %d: %s", command, code, said)
 		}
 	}
 }
