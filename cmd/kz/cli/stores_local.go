@@ -42,6 +42,14 @@ func newExecStore(a *app, b backend) (resolver.Resolver, error) {
 		Lookup: a.lookupEnv, Workspaces: a.workspaces(b.Backend)})
 }
 
+// warnings are what a store knows to be unsafe in how it was set up.
+func warnings(store any) []string {
+	if w, ok := store.(resolver.Warner); ok {
+		return w.Warnings()
+	}
+	return nil
+}
+
 // localPath is where a backend of type local has its file: kz/local.age in the user's configuration directory unless given.
 func (a *app) localPath(b config.Backend) (string, error) {
 	if path := b.Text("path"); path != "" {
