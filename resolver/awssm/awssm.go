@@ -132,3 +132,6 @@ func isDeleted(err error) bool {
 	var e *resolver.Error
 	return errors.As(err, &e) && e.Code == "InvalidRequestException"
 }
+
+// Warnings says whether the values travel in clear text.
+func (s *Store) Warnings() []string { return s.login.Warnings() }

@@ -153,3 +153,6 @@ func name(id string) string {
 	}
 	return rest
 }
+
+// Warnings says whether the values travel in clear text.
+func (s *Store) Warnings() []string { return s.login.Warnings() }

@@ -180,3 +180,6 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Warnings says whether the values travel in clear text.
+func (s *Store) Warnings() []string { return s.login.Warnings() }

@@ -148,6 +148,23 @@ func (c *chainedStore) Keep(ctx context.Context) {
 	}
 }
 
+// Warnings implements resolver.Warner: what is unsafe in how the store is reached does not depend on its credentials, which
+// are not fetched for it.
+func (c *chainedStore) Warnings() []string {
+	some := make(map[string]resolver.Secret, len(c.names))
+	for key := range c.names {
+		some[key] = resolver.NewSecret("-")
+	}
+	store, err := c.make(some)
+	if err != nil {
+		return nil
+	}
+	if w, ok := store.(resolver.Warner); ok {
+		return w.Warnings()
+	}
+	return nil
+}
+
 // Close implements resolver.Closer.
 func (c *chainedStore) Close(ctx context.Context) error {
 	c.mu.Lock()
