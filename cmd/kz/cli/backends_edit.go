@@ -269,6 +269,9 @@ func parseSetting(kind config.SettingType, value, here, there string) (config.Se
 // readEditable reads a file of the configuration that is about to be changed.
 func readEditable(path string) ([]byte, error) {
 	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(fmt.Errorf("there is no file %s", path), "make it first, or leave --config out for the file that is found here, or a new one")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
