@@ -62,6 +62,11 @@ func describe(env string, l layer) Scope {
 
 func (s *Scope) warn(parts ...string) { s.Warnings = append(s.Warnings, strings.Join(parts, "")) }
 
+var backendWarnings = map[string]string{
+	"ca_cert":  "is believed by the certificates of this file, whose content is not part of the approval: ",
+	"jwt_path": "sends the content of this file to its server: ",
+}
+
 func (s *Scope) backend(f *field) {
 	says := phrases{}
 	if t := f.value.get("type"); t != nil {
@@ -74,6 +79,9 @@ func (s *Scope) backend(f *field) {
 		says.add(printable(k.key), " ", written(k.value))
 		if strings.HasPrefix(strings.ToLower(k.value.text), "http://") {
 			s.warn("the backend ", printable(f.key), " is reached without encryption: ", written(k.value))
+		}
+		if w := backendWarnings[k.key]; w != "" {
+			s.warn("the backend ", printable(f.key), " ", w, written(k.value))
 		}
 	}
 	if c, args := f.value.get("command"), f.value.get("args"); c != nil || args != nil {
