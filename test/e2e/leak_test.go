@@ -288,8 +288,10 @@ func TestLeakBySurroundings(t *testing.T) {
 	if !bytes.Contains(res.Stdout, []byte("KEPT=1")) {
 		t.Errorf("the child lacks what is harmless:\n%s", res.Stdout)
 	}
-	for _, name := range []string{"status", "validate"} {
-		b.Clean(b.KZ(name, "--config", b.WriteBundle()))
+	for _, command := range []string{"status", "status --json", "validate", "backends", "backends check", "backends check --json"} {
+		res := b.KZ(append(strings.Fields(command), "--config", b.WriteBundle())...)
+		res.Succeeds(t)
+		b.Clean(res)
 	}
 	if leaked := b.Leaks(bed.Result{Stdout: []byte(hex.EncodeToString([]byte(value)))}); len(leaked) == 0 {
 		t.Error("not even a leak is found: the search does not work")
