@@ -4,6 +4,7 @@ package local_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,7 +93,11 @@ func TestWhereTheKeyIs(t *testing.T) {
 		chain.err = &resolver.Error{Kind: resolver.Unavailable, Message: "the keychain is locked", Advice: "unlock it"}
 		s := open(t, local.Options{Path: path, Keychain: chain})
 		_, err := s.Resolve(t.Context(), a)
-		fails(t, err, resolver.Unavailable, "asking the keychain for the key of the local store: the keychain is locked", chain.keys()...)
+		fails(t, err, resolver.Unavailable, ".key, and the keychain cannot be asked: the keychain is locked", chain.keys()...)
+		var e *resolver.Error
+		if !errors.As(err, &e) || !strings.Contains(e.Hint(), "put it back") {
+			t.Errorf("the hint is that of another store: %v", e.Hint())
+		}
 		fails(t, s.Put(t.Context(), a, resolver.NewSecret(canary)), resolver.Unavailable, "the keychain is locked", chain.keys()...)
 		noFile(t, path)
 	})

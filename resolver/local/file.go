@@ -95,7 +95,7 @@ func read(f *os.File, path string) ([]byte, error) {
 // writePrivate puts a file at path with mode 0600, whole and on the disk or not at all.
 func writePrivate(path string, data []byte) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // O_EXCL, 0600
+	f, err := os.CreateTemp(dir, unfinished(path)) // O_EXCL, 0600
 	if err != nil {
 		return writing(path, err)
 	}
@@ -119,6 +119,24 @@ func writePrivate(path string, data []byte) (err error) {
 		return err
 	}
 	return syncDirectory(dir)
+}
+
+// unfinished is the pattern of what a file is called before it is whole.
+func unfinished(path string) string { return "." + filepath.Base(path) + ".*.new" }
+
+// sweep removes what a Put left behind that was killed. The caller has the lock, so that no other is under way.
+func sweep(paths ...string) {
+	for _, path := range paths {
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil {
+			continue // it is only for tidiness
+		}
+		for _, e := range entries {
+			if ok, _ := filepath.Match(unfinished(path), e.Name()); ok && e.Type().IsRegular() {
+				_ = os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+			}
+		}
+	}
 }
 
 // writing classifies an error of writing to a file. Its text is the system's.

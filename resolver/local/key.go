@@ -50,7 +50,9 @@ func (s *Store) findKey(ctx context.Context) (*age.X25519Identity, error) {
 	if errors.As(err, &typed) {
 		e = *typed
 	}
-	e.Message = strings.TrimSuffix("asking the keychain for the key of the local store: "+e.Message, ": ")
+	e.Message = strings.TrimSuffix("the key of the local store is not in "+s.opt.KeyFile+", and the keychain cannot be asked: "+e.Message, ": ")
+	// The keychain's own advice would be to use the type local instead.
+	e.Advice = "if the key was in that file, put it back; if the keychain has it, unlock that, or run kz where it is: in your desktop session"
 	return nil, &e
 }
 

@@ -151,6 +151,7 @@ func (s *Store) put(ctx context.Context, ref resolver.Ref, value resolver.Secret
 		return err
 	}
 	defer unlock()
+	sweep(s.opt.Path, s.opt.KeyFile)
 	secrets := map[string][]byte{}
 	text, err := readPrivate(s.opt.Path)
 	switch {

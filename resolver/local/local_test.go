@@ -3,6 +3,7 @@
 package local_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -253,6 +254,50 @@ func TestPutsAtTheSameTimeLoseNothing(t *testing.T) {
 		for i := range 8 {
 			expect(t, s, resolver.Ref{ID: fmt.Sprintf("%s-%d", kind, i)}, "v")
 		}
+	}
+}
+
+func TestAPutThatIsKilledLosesNothing(t *testing.T) {
+	t.Parallel()
+	if path := os.Getenv("KZ_TEST_LOCAL_KILLED"); path != "" { // this is the process that is killed
+		s := open(t, local.Options{Path: path})
+		for i := 0; ; i++ {
+			put(t, s, resolver.Ref{ID: fmt.Sprintf("v%d", i)}, canary)
+			fmt.Println("stored", i)
+		}
+	}
+	path := place(t)
+	for round := range 4 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestAPutThatIsKilledLosesNothing$")
+		cmd.Env = []string{"KZ_TEST_LOCAL_KILLED=" + path, "GORACE=atexit_sleep_ms=0"}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stored := 0
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if _, err := fmt.Sscanf(lines.Text(), "stored %d", &stored); err == nil && stored == 2*round {
+				_ = cmd.Process.Kill() // in the middle of the next one; what was said before is still read
+			}
+		}
+		if err := cmd.Wait(); err == nil || stored < 2*round {
+			t.Fatalf("it ended by itself, after %d: %v", stored, err)
+		}
+		s := open(t, local.Options{Path: path})
+		for i := range stored + 1 {
+			expect(t, s, resolver.Ref{ID: fmt.Sprintf("v%d", i)}, canary)
+		}
+	}
+	left := filepath.Join(filepath.Dir(path), ".local.age.123.new")
+	if err := os.WriteFile(left, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	put(t, open(t, local.Options{Path: path}), resolver.Ref{ID: "last"}, canary)
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 3 {
+		t.Errorf("left over: %v", entries)
 	}
 }
 
