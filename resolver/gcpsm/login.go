@@ -126,7 +126,14 @@ func (l *login) find() (*auth.Credentials, error) {
 	}
 	key, err := readFile(l.opt.CredentialsFile)
 	if err != nil {
-		return nil, err
+		e := resolver.File(l.opt.CredentialsFile, err)
+		if e.Kind == resolver.NotFound {
+			e.Kind = resolver.AccessDenied // it is the login that is missing, and not the secret
+		}
+		if e.Advice == "" {
+			e.Advice = "check credentials_file in the backend"
+		}
+		return nil, e
 	}
 	// Only a service account's key: a file of another type may name any address and file to log in with, and the approval of
 	// the configuration does not cover what is in it.
@@ -141,12 +148,12 @@ func (l *login) find() (*auth.Credentials, error) {
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, resolver.File(path, err)
+		return nil, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {
-		return nil, resolver.File(path, err)
+		return nil, err
 	}
 	return text, nil
 }

@@ -207,7 +207,7 @@ func TestLoginFailures(t *testing.T) {
 		"no key file": {func(t *testing.T, _ *gcpfake.Server, o *gcpsm.Options) {
 			o.CredentialsFile = t.TempDir() + "/none.json"
 		},
-			resolver.NotFound, []string{"there is no file", "none.json"}},
+			resolver.AccessDenied, []string{"there is no file", "none.json", "credentials_file"}},
 		"a key file that is not JSON":     {holding(resolvertest.Canary), resolver.InvalidReference, []string{"not the key file of a service account"}},
 		"a key that is no key":            {holding(`{"type":"service_account","client_email":"a@b","private_key":"` + resolvertest.Canary + `","token_uri":"` + gcpfake.TokenURL + `"}`), resolver.AccessDenied, []string{"give no token"}},
 		"a file of another type":          {holding(`{"type":"external_account","audience":"` + resolvertest.Canary + `"}`), resolver.InvalidReference, []string{"GOOGLE_APPLICATION_CREDENTIALS"}},

@@ -50,6 +50,9 @@ func refused(status int, to target) error {
 		return withStatus(noItem(to.at), status)
 	case status == http.StatusNotFound:
 		e.Kind, e.Message = resolver.NotFound, "there is no such "+to.what+" in the vault "+quote(to.at.vault)
+		if to.what == "vault" {
+			e.Message = "there is no vault " + quote(to.at.vault)
+		}
 		e.Advice = "check the reference, and that `connect_host` is the Connect server's address"
 	case status == http.StatusTooManyRequests:
 		e.Kind, e.Advice = resolver.Throttled, "wait a little and try again; a longer `ttl` asks less often"

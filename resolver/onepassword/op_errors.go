@@ -34,6 +34,9 @@ var phrases = []struct {
 	{[]string{"(401)", "DecodeSACredentials", "invalid service account token", "Unauthorized"}, resolver.AccessDenied, 401, func(reference) (string, string) {
 		return "1Password does not accept the credentials", "sign in again (op signin), or make a new token for the service account and put it where `token` points"
 	}},
+	{[]string{"found no accounts for filter"}, resolver.AccessDenied, 0, func(reference) (string, string) {
+		return "op does not know the account that `account` names", "see which it knows: op account list; another is added with: op account add"
+	}},
 	{[]string{"not currently signed in", "is not signed in", "session expired", "could not find session token", "No accounts configured",
 		"no account found", "authorization prompt dismissed", "authorization timeout", "authorization denied", "connecting to desktop app", "RequestDelegatedSession"},
 		resolver.AccessDenied, 0, func(reference) (string, string) {

@@ -261,7 +261,7 @@ func TestFailuresOfOp(t *testing.T) {
 		t.Parallel()
 		f := newOp(t)
 		_, err := f.open(t, func(o *onepassword.Options) { o.Account = "other" }).Resolve(t.Context(), reference("k", ""))
-		fails(t, err, resolver.AccessDenied, "op is not signed in")
+		fails(t, err, resolver.AccessDenied, "`account`", "op account list")
 		f.set(t, "signed_in", false)
 		fails(t, f.open(t, nil).Check(t.Context()), resolver.AccessDenied, "op is not signed in")
 	})

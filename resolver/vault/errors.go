@@ -72,7 +72,7 @@ func (s *Store) explain(ctx context.Context, err error, c call) *resolver.Error 
 	path := strings.TrimPrefix(c.path, "sys/internal/ui/mounts/")
 	switch {
 	case refused.status == http.StatusNotFound:
-		s.explainNotFound(e, refused.body, path)
+		s.explainNotFound(e, refused.body, path, c.query.Get("version"))
 	case dead(err):
 		e.Kind, e.Message = resolver.AccessDenied, "the token has expired or was revoked"
 		e.Advice = "log in again: vault login, or a new token in VAULT_TOKEN or the backend's `token`"
@@ -88,13 +88,17 @@ func (s *Store) explain(ctx context.Context, err error, c call) *resolver.Error 
 	return e
 }
 
-func (s *Store) explainNotFound(e *resolver.Error, body []byte, path string) {
+func (s *Store) explainNotFound(e *resolver.Error, body []byte, path, version string) {
 	e.Kind = resolver.NotFound
 	e.Message = fmt.Sprintf("there is no secret at %q", path)
 	e.Advice = "check the path, the mount and the namespace: vault read " + shellQuote(path)
-	if says(body, "no handler for route") {
+	switch {
+	case says(body, "no handler for route"):
 		e.Message = fmt.Sprintf("nothing is mounted where %q leads", path)
 		e.Advice = "check the mount and the namespace: vault secrets list"
+	case version != "":
+		e.Message = fmt.Sprintf("there is no secret at %q, or no version %s of it", path, version)
+		e.Advice = "see what is there: vault read " + shellQuote(strings.Replace(path, "/data/", "/metadata/", 1))
 	}
 	var gone struct {
 		Data struct {

@@ -117,6 +117,11 @@ func (a *appRole) refusal(e *resolver.Error, answer *answerError) {
 		e.Advice = "check the role's secret_id_bound_cidrs and token_bound_cidrs (vault read " + role + ") and sys/locked-users"
 		return
 	}
+	if a.opt.SecretID.IsZero() && a.opt.WrappedSecretID.IsZero() {
+		e.Message = "Vault refuses the login: the role_id is wrong, or the role asks for a secret ID, and the backend has none"
+		e.Advice = `name the secret that holds it in the backend, secret_id = { secret = "NAME" }, and check the role: vault read ` + role
+		return
+	}
 	e.Message = "Vault refuses the login: the role_id or the secret ID is wrong, used up or expired"
 	e.Advice = "make a new secret ID (vault write -f " + role + "/secret-id), and check the role: vault read " + role
 }
