@@ -61,7 +61,11 @@ func (r *reader) complete(f *field, t *node, typ Type) {
 			r.hint(t.field(s.Key).pos, "it belongs to auth"+assign(f.pos)+`"`+strings.Join(s.Auth, `" or "`)+`"`,
 				"%s means nothing with the auth of this backend", shown(s.Key))
 		case !given && s.Required && belongs && (len(s.Auth) == 0 || s.Auth[0] == auth):
-			r.add(f.pos, "the backend %s has no %s", shown(f.key), s.Key)
+			write := "write " + s.Key + assign(f.pos) + `"…" (` + s.Help + ")"
+			if s.Sensitive {
+				write = "write " + s.Key + assign(f.pos) + `{ secret` + assign(f.pos) + `"NAME" }, where NAME is another secret`
+			}
+			r.hint(f.pos, write, "the backend %s has no %s", shown(f.key), s.Key)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (r *reader) chain(backends map[string]Backend, secrets []Secret, said map[s
 				s = byLabel[set.Secret]
 			}
 			if s == nil {
-				r.add(set.Pos, "%s names a secret that is not configured", shown(key))
+				r.hint(set.Pos, "write under [secrets.NAME] in which backend it is kept; NAME is what the setting says", "%s names a secret that is not configured", shown(key))
 				continue
 			}
 			set.Secret = s.Name
@@ -61,6 +61,9 @@ func (c circles) follow(name string, trail []need) {
 	if i := slices.IndexFunc(trail, func(n need) bool { return n.backend == name }); i >= 0 {
 		var steps strings.Builder
 		for _, n := range trail[i:] {
+			if steps.Len() > 0 {
+				steps.WriteString(n.backend + "; ")
+			}
 			steps.WriteString(n.backend + " needs " + n.secret + ", which is kept in ")
 		}
 		c.hint(c.backends[name].Pos, "keep one of these secrets in a backend that needs none",

@@ -77,7 +77,7 @@ export_as = "gcp"`, `
 .keyzero.toml:6:13: "max_stale" is not a span of time → write it as in 90s, 15m or 1h30m
 .keyzero.toml:7:10: "expose" is one of masked, omit, plain → did you mean "plain"?
 .keyzero.toml:8:8: "mode" may only be "direct"
-.keyzero.toml:9:1: "export_as" means nothing for a backend of type aws_secrets_manager
+.keyzero.toml:9:1: "export_as" means nothing for a backend of type aws_secrets_manager → there a secret may have kind, version_stage, version_id
 .keyzero.toml:9:13: "export_as" may only be "aws"`},
 		{"references that contradict", aws + `[secrets.A]
 secret_id = "x"
@@ -99,9 +99,9 @@ kind = "openai"`, `
 		{"no reference at all", aws + "[secrets.A]\nfield = 'x'", `
 .keyzero.toml:3:10: the secret does not say where its value lives → name it in the store: secret_id = "prod/key"`},
 		{"keys of another store", aws + "[secrets.A]\nsecret_id = 'x'\nversion = 2\nmount = 'kv'\nrole_arn = 'x'\nversion_stage = 'AWSPREVIOUS'", `
-.keyzero.toml:5:1: "version" means nothing for a backend of type aws_secrets_manager
-.keyzero.toml:6:1: "mount" means nothing for a backend of type aws_secrets_manager
-.keyzero.toml:7:1: "role_arn" means nothing for a backend of type aws_secrets_manager`},
+.keyzero.toml:5:1: "version" means nothing for a backend of type aws_secrets_manager → there a secret may have kind, version_stage, version_id
+.keyzero.toml:6:1: "mount" means nothing for a backend of type aws_secrets_manager → there a secret may have kind, version_stage, version_id
+.keyzero.toml:7:1: "role_arn" means nothing for a backend of type aws_secrets_manager → there a secret may have kind, version_stage, version_id`},
 		{"versions below one", "[backends.v]\ntype = 'hashicorp_vault'\n[secrets.A]\npath = 'x'\nversion = 0", `
 .keyzero.toml:5:11: "version" is a whole number from 1 on`},
 		{"backends that are none", `[backends.a]
@@ -120,7 +120,7 @@ g = "aws_secrets_manager"`, `
 .keyzero.toml:1:11: the backend "a" has no type → write type = one of aws_secrets_manager, aws_ssm, aws_sts, hashicorp_vault, gcp_secret_manager, azure_key_vault, onepassword, keychain, local, age, exec, env_file, env
 .keyzero.toml:5:1: unknown key "anything" in a backend of type aws_sts
 .keyzero.toml:7:8: unknown backend type; did you mean "hashicorp_vault"? → the types are aws_secrets_manager, aws_ssm, aws_sts, hashicorp_vault, gcp_secret_manager, azure_key_vault, onepassword, keychain, local, age, exec, env_file, env
-.keyzero.toml:8:11: the backend "d" has no path
+.keyzero.toml:8:11: the backend "d" has no path → write path = "…" (relative to the file that says it)
 .keyzero.toml:10:11: the name of a backend is made of letters, digits, -, _ and .
 .keyzero.toml:13:5: the backend "g" takes a table, not text`},
 		{"settings that are none", `[backends.a]
@@ -150,7 +150,7 @@ secret_id = "x"`, `
 .keyzero.toml:11:9: "token" never stands in the file: it is named as another secret → token = { secret = "NAME" }, where NAME is another secret
 .keyzero.toml:12:8: "auth" is one of token, approle, kubernetes
 .keyzero.toml:15:11: "address" has a query or a fragment, which it may not have
-.keyzero.toml:16:9: "token" names a secret that is not configured
+.keyzero.toml:16:9: "token" names a secret that is not configured → write under [secrets.NAME] in which backend it is kept; NAME is what the setting says
 .keyzero.toml:16:28: unknown key "x" in "token"
 .keyzero.toml:19:9: "token" names no secret
 .keyzero.toml:20:1: "secret_id" means nothing with the auth of this backend → it belongs to auth = "approle"
@@ -176,11 +176,11 @@ duration_seconds = 0
 type = "exec"
 command = "get"
 args = "x"`, `
-.keyzero.toml:1:11: the backend "a" has no secret_access_key
-.keyzero.toml:5:11: the backend "b" has no role_arn
-.keyzero.toml:8:11: the backend "c" has no role
+.keyzero.toml:1:11: the backend "a" has no secret_access_key → write secret_access_key = { secret = "NAME" }, where NAME is another secret
+.keyzero.toml:5:11: the backend "b" has no role_arn → write role_arn = "…" (the role that is assumed)
+.keyzero.toml:8:11: the backend "c" has no role → write role = "…" (the role of the Kubernetes auth method)
 .keyzero.toml:11:1: "role_id" means nothing with the auth of this backend → it belongs to auth = "approle"
-.keyzero.toml:12:11: the backend "d" has no vault_url
+.keyzero.toml:12:11: the backend "d" has no vault_url → write vault_url = "…" (as in "https://my-vault.vault.azure.net")
 .keyzero.toml:14:1: "client_id" means nothing with the auth of this backend → it belongs to auth = "client_secret"
 .keyzero.toml:17:20: "duration_seconds" is a whole number from 1 on
 .keyzero.toml:20:11: "command" is not an absolute path → write where it is, as in "/usr/bin/pass"
@@ -305,7 +305,7 @@ token = { secret = "C" }
 A = { backend = "b", path = "x" }
 B = { backend = "a", path = "x" }
 C = { backend = "c", path = "x" }`, `
-.keyzero.toml:1:11: backends need one another in a circle: a needs A, which is kept in b needs B, which is kept in a → keep one of these secrets in a backend that needs none
+.keyzero.toml:1:11: backends need one another in a circle: a needs A, which is kept in b; b needs B, which is kept in a → keep one of these secrets in a backend that needs none
 .keyzero.toml:7:11: backends need one another in a circle: c needs C, which is kept in c → keep one of these secrets in a backend that needs none`},
 		{"kinds without what their template needs", `[backends.aws]
 type = "aws_secrets_manager"
@@ -317,7 +317,7 @@ kind = "x"
 [backends.e]
 type = "env"`, `
 .keyzero.toml:3:10: the secret names no backend → the backends are aws, e
-.keyzero.toml:7:1: "kind" means nothing for a backend of type env`},
+.keyzero.toml:7:1: "kind" means nothing for a backend of type env → leave it out`},
 		{"a template without its organisation", aws + "[secrets.A]\nkind = 'openai'", `
 .keyzero.toml:4:8: the name template needs {orgId}, and the backend gives no org_id`},
 		{"tables where lists belong", "resolvers = 1\nsecrets = []\nbackends = 'x'\negress = true", `

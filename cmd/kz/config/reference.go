@@ -180,7 +180,11 @@ func (l *locator) fits(t *node, typ Type) bool {
 	ok := true
 	for _, key := range append([]string{"kind"}, storeKeys...) {
 		if f := t.field(key); f != nil && !slices.Contains(typ.references, key) {
-			l.add(f.pos, "%s means nothing for a backend of type %s", shown(key), typ.Name)
+			hint := "leave it out"
+			if len(typ.references) > 0 {
+				hint = "there a secret may have " + strings.Join(typ.references, ", ")
+			}
+			l.hint(f.pos, hint, "%s means nothing for a backend of type %s", shown(key), typ.Name)
 			ok = false
 		}
 	}
