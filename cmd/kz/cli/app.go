@@ -91,7 +91,7 @@ func Main() (code int) {
 		}
 	}()
 	p, err := harden()
-	if err = errors.Join(hidden, err); err != nil {
+	if err = errors.Join(hidden, err, a.keepToOwnPath()); err != nil {
 		a.ui.Error(err)
 		return exitCode(err)
 	}
