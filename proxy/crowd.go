@@ -8,9 +8,10 @@ import (
 )
 
 // How many exchanges at a time are few, which may have large buffers and windows, and how many are not yet a throng. With the
-// windows of transport.go, 2,000 hold 60 MiB of answers at most: 32 × 1 MiB, 224 × 64 KiB, 1,744 × 8 KiB.
+// windows of transport.go, 2,000 hold 71 MiB of answers at most: 32 × 1 MiB, 96 × 256 KiB, 128 × 64 KiB, 1,744 × 4 KiB.
 const (
 	fewExchanges  = 32
+	someExchanges = 128
 	manyExchanges = 256
 )
 
@@ -22,6 +23,7 @@ type density int
 
 const (
 	few density = iota
+	some
 	many
 	throng
 	densities
@@ -98,8 +100,10 @@ func (c *crowd) density() density {
 	switch {
 	case c.n > manyExchanges:
 		return throng
-	case c.n > fewExchanges:
+	case c.n > someExchanges:
 		return many
+	case c.n > fewExchanges:
+		return some
 	}
 	return few
 }

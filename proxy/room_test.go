@@ -140,7 +140,7 @@ func TestACrowdGetsSmallWindows(t *testing.T) {
 	t.Parallel()
 	pools, d := newTransports(&dialer{}), &dialer{}
 	var own ownPool
-	for n, want := range map[density]int{few: 1 << 20, many: 64<<10 - 1, throng: 8 << 10} {
+	for n, want := range map[density]int{few: 1 << 20, some: 256 << 10, many: 64<<10 - 1, throng: 4 << 10} {
 		for _, tr := range []*http.Transport{pools.h2[n], own.transport(d, n)} {
 			if got := tr.HTTP2.MaxReceiveBufferPerStream; got != want {
 				t.Errorf("a window of %d, want %d", got, want)
@@ -151,10 +151,13 @@ func TestACrowdGetsSmallWindows(t *testing.T) {
 	for i := range 2 * manyExchanges {
 		c.enter(nil)
 		want := few
-		if i >= manyExchanges {
+		switch {
+		case i >= manyExchanges:
 			want = throng
-		} else if i >= fewExchanges {
+		case i >= someExchanges:
 			want = many
+		case i >= fewExchanges:
+			want = some
 		}
 		if got := c.density(); got != want {
 			t.Fatalf("%d exchanges are %d, want %d", i+1, got, want)

@@ -30,16 +30,17 @@ const (
 	// share must not be filled by those of them that do not read.
 	downloadWindow = 1 << 20
 
-	// crowdedWindow is that of an answer among many, which must not take 1 MiB each: what h2 begins with (RFC 9113, section 6.9.2).
-	// throngWindow is that of one in a throng, which together have 40 Mbit/s and more over a round trip of 100 ms.
+	// someWindow carries 20 Mbit/s over a round trip of 100 ms. crowdedWindow is that of an answer among many: what h2 begins with
+	// (RFC 9113, section 6.9.2). throngWindow is that of one in a throng, which together have 80 Mbit/s and more.
+	someWindow    = 256 << 10
 	crowdedWindow = 64<<10 - 1
-	throngWindow  = 8 << 10
+	throngWindow  = 4 << 10
 )
 
 // windows are those of h2 answers, and frames the longest ones that are sent.
 var (
-	windows = [densities]int{few: downloadWindow, many: crowdedWindow, throng: throngWindow}
-	frames  = [densities]uint32{few: 64 << 10, many: leastMaxFrame, throng: leastMaxFrame}
+	windows = [densities]int{few: downloadWindow, some: someWindow, many: crowdedWindow, throng: throngWindow}
+	frames  = [densities]uint32{few: 64 << 10, some: leastMaxFrame, many: leastMaxFrame, throng: leastMaxFrame}
 )
 
 // transports are the pools: HTTP/1.1 for clients that speak it, one that prefers h2, for clients that do, and one for the
