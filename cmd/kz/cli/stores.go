@@ -3,6 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 
 	"kz/cmd/kz/config"
 	"kz/resolver"
@@ -56,16 +60,38 @@ func (b backend) Text(key string) string {
 func (a *app) stores(cfg *config.Config, cache func() *resolver.Cache) (map[string]resolver.Resolver, error) {
 	stores := make(map[string]resolver.Resolver, len(cfg.Backends))
 	var errs []error
-	for name, b := range cfg.Backends {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Backends)) {
+		b := cfg.Backends[name]
 		store, err := a.store(b, cache)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("the backend %q: %w", name, err))
+			errs = append(errs, wrongSettings(b, err))
 			continue
 		}
 		stores[name] = store
 	}
 	a.held.keep(stores)
 	return stores, errors.Join(errs...)
+}
+
+// packageNames begin the text of a store about its options, and say nothing to who reads it.
+var packageNames = regexp.MustCompile(`(^|; )([a-z]+: )+`)
+
+// wrongSettings is of a backend whose store cannot be made.
+func wrongSettings(b config.Backend, err error) error {
+	text, hint := err.Error(), "correct it there, and check with: kz validate"
+	var typed *resolver.Error
+	if errors.As(err, &typed) {
+		text = typed.Message
+	}
+	var h hinter
+	if errors.As(err, &h) && h.Hint() != "" {
+		hint = h.Hint()
+	}
+	text = fmt.Sprintf("the backend %q: %s", b.Name, packageNames.ReplaceAllString(strings.ReplaceAll(text, "\n", "; "), "$1"))
+	if at := b.Pos.String(); at != "" {
+		text = at + ": " + text
+	}
+	return &cliError{err: errors.New(text), hint: hint, code: exitFailure}
 }
 
 func (a *app) store(b config.Backend, cache func() *resolver.Cache) (resolver.Resolver, error) {

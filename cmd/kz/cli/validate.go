@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"kz/resolver"
 )
 
 func newValidateCmd(a *app) *cobra.Command {
@@ -21,6 +23,10 @@ No store is contacted and nothing is started.`,
 				return err
 			}
 			if err := noConfiguration(cfg); err != nil {
+				return err
+			}
+			// Making the stores contacts none, and finds settings that are wrong by themselves.
+			if _, err := a.stores(cfg, func() *resolver.Cache { return nil }); err != nil {
 				return err
 			}
 			masked := 0
