@@ -168,7 +168,7 @@ func TestAnIdentityFileThatOthersCanReadIsWarnedAbout(t *testing.T) {
 		if err := os.Chmod(key, mode); err != nil {
 			t.Fatal(err)
 		}
-		if w := open(t, agefile.Options{Path: "x", IdentityFile: key}).Warnings(); (len(w) > 0) != warned || warned && !strings.Contains(w[0], key) {
+		if w := open(t, agefile.Options{Path: "x", IdentityFile: key}).Warnings(); (len(w) > 0) != warned || warned && !strings.HasSuffix(w[0], "chmod 600 "+key) {
 			t.Errorf("%o: %q", mode, w)
 		}
 		if w := open(t, agefile.Options{Path: "x", IdentityFile: key, Identity: resolver.NewSecret("x")}).Warnings(); w != nil {

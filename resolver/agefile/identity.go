@@ -124,5 +124,5 @@ func (s *Store) Warnings() []string {
 	if err != nil || runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("other users of this machine may read or change the identity file %s (mode %04o); close it with: chmod 600", path, info.Mode().Perm())}
+	return []string{fmt.Sprintf("other users of this machine may read or change the identity file %s (mode %04o); close it with: chmod 600 %s", path, info.Mode().Perm(), path)}
 }

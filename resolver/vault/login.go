@@ -156,7 +156,10 @@ func (k kubernetes) read(ctx context.Context) (string, error) {
 	text, err := resolver.Beside(ctx, k.opt.Timeout, func() (string, error) { return readSmall(path) })
 	if err != nil {
 		var e *resolver.Error
-		if errors.As(err, &e) && e.Advice == "" {
+		if errors.As(err, &e) && e.Kind == resolver.NotFound {
+			e.Kind = resolver.AccessDenied // it is the login that is missing, and not the secret
+		}
+		if e != nil && e.Advice == "" {
 			e.Advice = "auth = \"kubernetes\" is for a pod with a service account; elsewhere name the file of its token with jwt_path"
 		}
 		return "", err

@@ -215,7 +215,7 @@ func TestLoginsThatFailForGood(t *testing.T) {
 		"a token of another cluster": {func(o *vault.Options) { k.set(o); o.JWTPath = file(forged) }, resolver.AccessDenied, []string{"service account"}},
 		"what is no token":           {func(o *vault.Options) { k.set(o); o.JWTPath = file("jwt-canary") }, resolver.AccessDenied, []string{"service account"}},
 		"an empty file":              {func(o *vault.Options) { k.set(o); o.JWTPath = file("\n") }, resolver.AccessDenied, []string{"there is no token in"}},
-		"no file":                    {func(o *vault.Options) { k.set(o); o.JWTPath = "/nowhere/token" }, resolver.NotFound, []string{"/nowhere/token", "jwt_path"}},
+		"no file":                    {func(o *vault.Options) { k.set(o); o.JWTPath = "/nowhere/token" }, resolver.AccessDenied, []string{"/nowhere/token", "jwt_path"}},
 		"a wrapped secret ID, expired": {func(o *vault.Options) {
 			r.set(o)
 			o.SecretID, o.WrappedSecretID = resolver.Secret{}, resolver.NewSecret("hvs.wrap-canary")

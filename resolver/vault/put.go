@@ -39,6 +39,9 @@ func (s *Store) Put(ctx context.Context, ref resolver.Ref, value resolver.Secret
 	}
 	switch {
 	case !known:
+		if err := s.Check(ctx); err != nil { // it may be the login that fails
+			return err
+		}
 		return &resolver.Error{Kind: resolver.InvalidReference, Message: fmt.Sprintf("Vault does not say what is mounted where %q leads", path),
 			Advice: "check the mount and the namespace (vault secrets list), and that the policy does not deny sys/internal/ui/mounts"}
 	case m.kv == 0:

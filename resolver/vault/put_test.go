@@ -141,6 +141,8 @@ func TestPut(t *testing.T) {
 		contains(t, refuses(t, store, resolver.Ref{ID: v2 + "/app", Version: 1}, resolver.InvalidReference).Error(), "version")
 		contains(t, refuses(t, store, resolver.Ref{ID: "nowhere/app"}, resolver.InvalidReference).Error(), "does not say what is mounted")
 		refuses(t, store, resolver.Ref{}, resolver.InvalidReference)
+		stranger := s.open(t, func(o *vault.Options) { o.Token = resolver.NewSecret("no-such-token") })
+		contains(t, refuses(t, stranger, resolver.Ref{ID: v2 + "/app"}, resolver.AccessDenied).Error(), "the token has expired")
 	})
 	t.Run("no failure shows the value", func(t *testing.T) {
 		t.Parallel()
