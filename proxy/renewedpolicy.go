@@ -1,9 +1,14 @@
 package proxy
 
-import "kz/proxy/policy"
+import (
+	"context"
+
+	"kz/proxy/policy"
+)
 
 // SetPolicy puts another policy in place of the present one, at once, for every connection and request that begins after it,
-// also on connections that are open. Requests, tunnels and WebSockets under way end as they began. Masks and values stay.
+// also on connections that are open. Requests, tunnels and WebSockets under way end as they began, but for this: no more values
+// go into them that may not go to their host any more. Masks and values stay.
 func (p *Proxy) SetPolicy(pol *policy.Policy) { p.policy.Store(pol) }
 
 // renewal is what a later policy than the one a connection began under makes of it.
@@ -31,4 +36,19 @@ func (p *Proxy) scopeOf(ic *interceptConn) (*destination, *refusal) {
 		return nil, ref
 	}
 	return n.scope, nil
+}
+
+// stillBound refuses a value, for what was begun under an earlier policy, once its secret is not bound to a any more: the host
+// may have turned out to be one that must not get the next value either.
+func (p *Proxy) stillBound(ctx context.Context, secret string, a policy.Authority) *refusal {
+	ic, ok := ctx.Value(tunnelKey{}).(*interceptConn)
+	if !ok || p.policy.Load() == ic.policy {
+		return nil
+	}
+	now, ref := p.scopeOf(ic)
+	if ref == nil && !now.Binds(secret) {
+		ref = &refusal{Code: policy.HostNotBound, Secret: secret, Host: a.String(), Message: "request to " + a.String() + ": " + secret + " is not bound to that host any more",
+			Hint: "the configuration has changed since the request began"}
+	}
+	return ref
 }

@@ -189,6 +189,9 @@ func (p *Proxy) value(ctx context.Context, name string, a policy.Authority) (str
 	if ref := p.auditable(a); ref != nil {
 		return "", ref
 	}
+	if ref := p.stillBound(ctx, name, a); ref != nil {
+		return "", ref
+	}
 	s, err := p.opts.Values(ctx, name)
 	if err != nil {
 		p.log.Warn("resolving_secret", "secret", name, "error", err)

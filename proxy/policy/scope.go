@@ -54,6 +54,9 @@ func (p *Policy) Scope(a Authority) *Scope {
 	return s
 }
 
+// Binds reports whether a secret may go there, at one place or another.
+func (s *Scope) Binds(secret string) bool { return !s.plain && s.secrets[secret].bound }
+
 // PlainScope is the scope of a destination reached in cleartext: nothing may be swapped.
 func (p *Policy) PlainScope(a Authority) *Scope {
 	s := p.Scope(a)
