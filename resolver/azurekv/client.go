@@ -27,9 +27,9 @@ const (
 // maxBody bounds an answer; a secret has at most 25 KiB.
 const maxBody = 1 << 20
 
-// maxRefusal bounds an answer that is an error, which has some KiB: the SDK lays its JSON out with the indents of each line,
-// so that 1 MiB of nothing but brackets and commas would take gigabytes.
-const maxRefusal = 16 << 10
+// maxRefusal bounds an answer that is an error, which has some 1 KiB: the SDK lays its JSON out with the indents of each line,
+// whose room grows with the square of its length. Of 4 KiB nothing but brackets are 16 MiB, of 1 MiB gigabytes.
+const maxRefusal = 4 << 10
 
 // silence keeps the SDK from writing answers to standard error, as AZURE_SDK_GO_LOGGING=all would have it. Once, because
 // the SDK's setter is not safe for concurrent use.

@@ -37,7 +37,7 @@ func TestARefusalThatIsLongIsNotLaidOut(t *testing.T) {
 	var read atomic.Int64
 	s := open(t, azurefake.New(), func(o *azurekv.Options) { o.Transport = nested{o.Transport, &read} })
 	_, err := s.Resolve(t.Context(), resolver.Ref{ID: "a"})
-	if n := read.Load(); resolver.KindOf(err) != resolver.AccessDenied || n == 0 || n > 64<<10 {
+	if n := read.Load(); resolver.KindOf(err) != resolver.AccessDenied || n == 0 || n > 8<<10 {
 		t.Errorf("%d bytes were read: %v", n, err)
 	}
 }
