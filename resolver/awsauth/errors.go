@@ -146,12 +146,34 @@ func (l *Login) explain(ctx context.Context, err error, own map[string]resolver.
 	}
 	common(e, err)
 	say(e)
+	l.whose(e)
 	return e
 }
 
+// whose makes an advice true where the credentials are the backend's own, of which the AWS CLI knows nothing.
+func (l *Login) whose(e *resolver.Error) {
+	const user = "the user of access_key_id"
+	asks, own := user, l.opt.AccessKeyID != "" // of Static, or what Role begins with
+	switch {
+	case l.opt.Auth == Role, l.opt.Auth == IRSA:
+		if asks = "the role " + l.opt.RoleARN; l.opt.RoleARN == "" {
+			asks = "the role that AWS_ROLE_ARN names"
+		}
+	case !own:
+		return
+	}
+	e.Advice = strings.Replace(e.Advice, "who you are: "+who, "kz asks as "+asks, 1)
+	if own {
+		e.Advice = strings.Replace(e.Advice, "who you are ("+who+")", user, 1)
+		e.Advice = strings.TrimSuffix(e.Advice, ": "+who)
+	}
+}
+
+// who prints whose credentials the AWS CLI, and with the default chain kz, uses.
+const who = "aws sts get-caller-identity"
+
 // common says what is the same at every service.
 func common(e *resolver.Error, err error) {
-	const who = "aws sts get-caller-identity"
 	switch e.Kind {
 	case resolver.AccessDenied:
 		e.Message, e.Advice = "the store does not accept the credentials", "check them, the region and this machine's clock: "+who

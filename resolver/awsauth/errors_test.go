@@ -53,8 +53,8 @@ func TestWhyThereIsNoLogin(t *testing.T) {
 		text    []string
 	}{
 		"a role that may not be assumed": {awsauth.Role, awsfake.Failure{Code: "AccessDenied", Status: 403}, resolver.AccessDenied,
-			[]string{"the role " + awsfake.RoleARN + " may not be assumed", "sts:AssumeRole", "trust policy", "external_id", "(status 403, AccessDenied)"}},
-		"a key that is not known":       {awsauth.Role, awsfake.Failure{Code: "InvalidClientTokenId", Status: 403}, resolver.AccessDenied, []string{"access key is not known", "aws sts get-caller-identity"}},
+			[]string{"the role " + awsfake.RoleARN + " may not be assumed", "allow sts:AssumeRole on it to the user of access_key_id", "trust policy", "external_id", "(status 403, AccessDenied)"}},
+		"a key that is not known":       {awsauth.Role, awsfake.Failure{Code: "InvalidClientTokenId", Status: 403}, resolver.AccessDenied, []string{"access key is not known", "check that the key is active"}},
 		"a secret key of another":       {awsauth.Role, awsfake.Failure{Code: "SignatureDoesNotMatch", Status: 403}, resolver.AccessDenied, []string{"signature does not match"}},
 		"base credentials at their end": {awsauth.Role, awsfake.Failure{Code: "ExpiredToken", Status: 403}, resolver.AccessDenied, []string{"they have expired", "aws sso login"}},
 		"a name that STS does not take": {awsauth.Role, awsfake.Failure{Code: "ValidationError"}, resolver.InvalidReference, []string{"role_arn", "session_name"}},

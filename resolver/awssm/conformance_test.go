@@ -1,8 +1,10 @@
 package awssm_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,4 +95,25 @@ func TestConformanceWithPodIdentity(t *testing.T) {
 	resolvertest.Run(t, harness(func(_ *testing.T, _ *awsfake.Server, url string) awsauth.Options {
 		return awsauth.Options{Region: "us-east-1", Endpoint: url, Load: config.LoadDefaultConfig}
 	}))
+}
+
+func TestWhoIsRefusedIsWhoAsks(t *testing.T) {
+	t.Parallel()
+	for auth, who := range map[string]string{
+		awsauth.Default: "who you are: aws sts get-caller-identity",
+		awsauth.Static:  "kz asks as the user of access_key_id",
+		awsauth.Role:    "kz asks as the role " + awsfake.RoleARN,
+		awsauth.IRSA:    "kz asks as the role ",
+	} {
+		t.Run(auth, func(t *testing.T) {
+			t.Parallel()
+			h := harness(by(auth))(t)
+			h.Deny(t, "prod/api")
+			_, err := h.Resolver.Resolve(t.Context(), resolver.Ref{ID: "prod/api"})
+			var e *resolver.Error
+			if !errors.As(err, &e) || !strings.Contains(e.Hint(), who) {
+				t.Errorf("%v: %q", err, e.Hint())
+			}
+		})
+	}
 }
