@@ -117,7 +117,7 @@ func copySources(t *testing.T, from, to string) {
 			}
 			return os.MkdirAll(filepath.Join(to, rel), 0o755)
 		}
-		if !strings.HasSuffix(name, ".go") && name != "go.mod" && name != "go.sum" || strings.HasSuffix(name, "_test.go") {
+		if !strings.HasSuffix(name, ".go") && name != "go.mod" && name != "go.sum" && name != "services.toml" || strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
 		b, err := os.ReadFile(path)

@@ -179,8 +179,8 @@ var failures = []failure{
 		b.Reference("API_KEY", "a-value-in-the-file", `value = "a-value-in-the-file"`, bound)
 	},
 		err: `^.*bundle\.toml:6:1: unknown key "value"`, hint: "a value never stands in the file"},
-	{name: "a secret has no hosts", lay: func(_ *testing.T, b *bed.Bed) { b.Secret("OPENAI_API_KEY") },
-		err: `^.*bundle\.toml:\d+:\d+: the secret OPENAI_API_KEY has no hosts`, hint: `hosts = ["api.openai.com"]`},
+	{name: "a secret has no hosts", lay: func(_ *testing.T, b *bed.Bed) { b.Secret("OPENAI_KEY") },
+		err: `^.*bundle\.toml:\d+:\d+: the secret OPENAI_KEY has no hosts`, hint: `hosts = ["api.openai.com"]`},
 	{name: "upstream_ca is not there", lay: func(_ *testing.T, b *bed.Bed) { b.Secret("API_KEY", bound) },
 		change: func(b *bed.Bed, bundle string) string {
 			return strings.ReplaceAll(bundle, b.Path("etc/ca.pem"), "no-such.pem")

@@ -135,8 +135,12 @@ func (s *blind) policyOf(cfg *config.Config, secrets []config.Secret) *policy.Po
 	var bindings []policy.Secret
 	for _, sec := range secrets {
 		if s.managed(sec) {
-			bindings = append(bindings, policy.Secret{Name: sec.Name, Hosts: sec.Hosts, Places: sec.Places, Ranges: sec.Ranges,
-				Any: s.options.AnyHost && len(sec.Hosts) == 0 && sec.Masked()})
+			hosts := sec.Hosts
+			if s.options.AnyHost && sec.Service != "" {
+				hosts = nil // --any-host is for each secret to which the file gives no hosts
+			}
+			bindings = append(bindings, policy.Secret{Name: sec.Name, Hosts: hosts, Places: sec.Places, Ranges: sec.Ranges,
+				Any: s.options.AnyHost && len(hosts) == 0 && sec.Masked()})
 		}
 	}
 	return policy.New(bindings, policy.Egress{

@@ -164,11 +164,12 @@ func (s *blind) merge(cfg *config.Config, secrets []config.Secret) (next []confi
 		i := slices.IndexFunc(secrets, func(sec config.Secret) bool { return sec.Name == old.Name })
 		merged := old
 		if i < 0 {
-			merged.Hosts, merged.Ranges = nil, false
+			merged.Hosts, merged.Service, merged.Ranges = nil, "", false
 			merged.Expose = config.ExposeOmit // else --any-host would let it go anywhere
 			notes = append(notes, old.Name+" is not in the configuration any more: its mask is swapped nowhere from now on")
 		} else {
 			merged.Hosts, merged.Places, merged.Ranges = secrets[i].Hosts, secrets[i].Places, secrets[i].Ranges
+			merged.Service = secrets[i].Service
 			notes = append(notes, widened(old, merged)...)
 			if !sameButPosition(merged, secrets[i]) {
 				notes = append(notes, old.Name+": more than its hosts, swap and ranges has changed; the rest takes effect at the next start")

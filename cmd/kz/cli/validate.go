@@ -2,9 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"kz/proxy/policy"
 	"kz/resolver"
 )
 
@@ -37,6 +39,9 @@ No store is contacted and nothing is started.`,
 				if s.Masked() {
 					masked++
 				}
+				if s.Service != "" {
+					fmt.Fprintf(a.stdout, "%s: to %s (known service %s)\n", s.Name, strings.Join(hostNames(s.Hosts), ", "), s.Service)
+				}
 			}
 			for _, src := range cfg.Sources {
 				fmt.Fprintf(a.stdout, "%s: ok\n", src.Path)
@@ -47,4 +52,11 @@ No store is contacted and nothing is started.`,
 	}
 	configFlags(c, &file, &env)
 	return c
+}
+
+func hostNames(hosts []policy.HostPattern) (names []string) {
+	for _, h := range hosts {
+		names = append(names, h.String())
+	}
+	return names
 }

@@ -18,9 +18,19 @@ func (c *Config) Blind(anyHost bool) error {
 		if anyHost || !s.Masked() || len(s.Hosts) > 0 {
 			continue
 		}
-		host := suggestedHost(s.Name)
+		host, near := suggestedHost(s.Name), ""
+		known := serviceOf(s.Name)
+		if known == nil {
+			near = nearService(s.Name)
+		} else if known.own != "" {
+			host = known.own
+		}
 		write := "write hosts" + assign(s.Pos) + `["` + host + `"] in the entry ` + printable(s.Label)
 		switch {
+		case known != nil && known.own != "":
+			write += ", with your own: each user of " + known.name + " has another"
+		case near != "":
+			write += "; the hosts of " + near + " are known to kz, if that is what is meant"
 		case strings.HasSuffix(s.Name, "_URL") || strings.HasSuffix(s.Name, "_DSN") || strings.HasSuffix(s.Name, "_CERT"):
 			// What is read by the program itself is of no use masked.
 			write += `, or expose` + assign(s.Pos) + `"omit" to leave it out`

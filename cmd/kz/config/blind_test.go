@@ -8,7 +8,7 @@ func TestAMaskedSecretNeedsHosts(t *testing.T) {
 API_KEY = { provider = "env", ref = "env://X" }
 [backends.e]
 type = "env"
-[secrets.OPENAI_API_KEY]
+[secrets.OPENAI_KEY]
 backend = "e"
 [secrets.DATABASE_URL]
 backend = "e"
@@ -27,7 +27,7 @@ plain_fields = ["site"]
 `)
 	expect(t, cfg.Blind(false), `
 .keyzero.toml:2:1: the secret API_KEY has no hosts, so a blind program could not use it → write hosts = ["api.example.com"] in the entry API_KEY, with the host that it is for
-.keyzero.toml:5:10: the secret OPENAI_API_KEY has no hosts, so a blind program could not use it → write hosts = ["api.openai.com"] in the entry OPENAI_API_KEY
+.keyzero.toml:5:10: the secret OPENAI_KEY has no hosts, so a blind program could not use it → write hosts = ["api.openai.com"] in the entry OPENAI_KEY
 .keyzero.toml:7:10: the secret DATABASE_URL has no hosts, so a blind program could not use it → write hosts = ["api.example.com"] in the entry DATABASE_URL, or expose = "omit" to leave it out`)
 	if err := cfg.Blind(true); err != nil {
 		t.Errorf("with --any-host: %v", err)

@@ -72,9 +72,11 @@ type Secret struct {
 	Label   string
 	Backend string
 	Ref     resolver.Ref
-	// Hosts is empty when the file gives none; Blind says for which secrets that is an error.
+	// Hosts is empty when the file gives none and no known service does; Blind says for which secrets that is an error.
 	Hosts []policy.HostPattern
-	// Places is never empty: without `swap` it holds policy.DefaultPlaces.
+	// Service names the known service that Hosts are from; "" when the file gives them, or nobody.
+	Service string
+	// Places is never empty: without `swap` it holds those of a known service, or policy.DefaultPlaces.
 	Places []policy.Place
 	Mask   string // template with one {mask}; "" for the bare mask
 	Expose string // "masked", "omit" or "plain"

@@ -33,24 +33,29 @@ type Item struct{ Name, Says string }
 func (c *Config) Describe() []Summary {
 	var out []Summary
 	for i, f := range c.files {
-		s := Summary{Source: c.Sources[i], Scopes: []Scope{describe("", f.always)}}
+		s := Summary{Source: c.Sources[i], Scopes: []Scope{describe("", f.always, layer{})}}
 		for _, section := range f.sections {
-			s.Scopes = append(s.Scopes, describe(section.name, section.layer))
+			s.Scopes = append(s.Scopes, describe(section.name, section.layer, f.always))
 		}
 		out = append(out, s)
 	}
 	return out
 }
 
-func describe(env string, l layer) Scope {
+// describe summarises l, which is laid over below of the same file.
+func describe(env string, l, below layer) Scope {
 	s := Scope{Env: printable(env)}
 	if l.backends != nil {
 		for _, f := range l.backends.fields {
 			s.backend(f)
 		}
 	}
+	var named []string
 	for _, e := range l.secrets.list {
-		s.secret(e)
+		named = append(named, s.secret(e, below.secrets.index[e.variable])...)
+	}
+	if len(named) > 0 {
+		s.warn("the hosts of ", strings.Join(named, ", "), " are known to kz by the name alone: whatever is stored goes there, and a later kz may know others; hosts in the file fixes them")
 	}
 	if l.egress != nil {
 		for _, f := range l.egress.fields {
@@ -100,7 +105,9 @@ func (s *Scope) backend(f *field) {
 var told = map[string]bool{"backend": true, "provider": true, "ref": true, "secret_id": true, "path": true, "name": true,
 	"field": true, "jsonKey": true, "hosts": true, "swap": true, "expose": true}
 
-func (s *Scope) secret(e *entry) {
+// secret adds one entry, which is laid over below, if that is not nil. It returns the variables whose hosts are those of
+// a known service.
+func (s *Scope) secret(e, below *entry) (named []string) {
 	r := newReader("") // whatever is wrong was reported by Load
 	t, name := e.table, printable(e.variable)
 	b := r.binding(e)
@@ -137,13 +144,10 @@ func (s *Scope) secret(e *entry) {
 			}
 		}
 	}
-	if t.has("swap") || t.has("hosts") {
-		var places []string
-		for _, p := range b.Places {
-			places = append(places, printable(p.String()))
-		}
-		says.add("in ", strings.Join(places, ", "))
+	if known := serviceOf(e.variable); t.has("swap") || t.has("hosts") && (known == nil || known.places == nil) {
+		says.add("in ", placeList(b.Places))
 	}
+	named = says.supplied(e, below)
 	if t.has("expose") {
 		says.add("expose ", b.Expose)
 		if b.Expose == ExposePlain {
@@ -159,6 +163,7 @@ func (s *Scope) secret(e *entry) {
 		}
 	}
 	s.Secrets = append(s.Secrets, Item{name, says.String()})
+	return named
 }
 
 var egressWarnings = map[string]string{
@@ -183,6 +188,14 @@ func hostList(hosts []policy.HostPattern) string {
 	var out []string
 	for _, h := range hosts {
 		out = append(out, h.String()) // canonical: a look-alike name shows as xn--…
+	}
+	return strings.Join(out, ", ")
+}
+
+func placeList(places []policy.Place) string {
+	var out []string
+	for _, p := range places {
+		out = append(out, printable(p.String()))
 	}
 	return strings.Join(out, ", ")
 }

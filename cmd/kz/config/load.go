@@ -214,5 +214,6 @@ func (r *reader) assemble(cfg *Config) {
 		}
 	}
 	r.chain(l.backends, cfg.Secrets, said)
+	supply(cfg.Secrets, said)
 	cfg.Backends, cfg.Egress = maps.Clone(l.backends), r.egress(m.egress)
 }

@@ -59,8 +59,9 @@ func editDistance(a, b string) int {
 	return prev[len(b)]
 }
 
-// services gives the host of a well-known service by the beginning of a variable's name.
-var services = []struct{ prefix, host string }{
+// guesses gives the host of a service by the beginning of a variable's name. Those that a whole name is known to be for
+// are in services.toml.
+var guesses = []struct{ prefix, host string }{
 	{"ANTHROPIC_", "api.anthropic.com"}, {"CLAUDE_", "api.anthropic.com"}, {"OPENAI_", "api.openai.com"},
 	{"GEMINI_", "generativelanguage.googleapis.com"}, {"MISTRAL_", "api.mistral.ai"}, {"GROQ_", "api.groq.com"},
 	{"XAI_", "api.x.ai"}, {"DEEPSEEK_", "api.deepseek.com"}, {"COHERE_", "api.cohere.com"},
@@ -79,7 +80,7 @@ const exampleHost = "api.example.com"
 // suggestedHost is what to write under hosts for a variable: a guess for a person to check, never a binding.
 func suggestedHost(variable string) string {
 	v := strings.ToUpper(variable)
-	for _, s := range services {
+	for _, s := range guesses {
 		if strings.HasPrefix(v, s.prefix) {
 			return s.host
 		}
