@@ -95,23 +95,27 @@ func (u *ui) Progress(line string) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.wipe()
 	if line == "" {
+		u.wipe()
 		return
 	}
 	text := []rune("kz: " + oneLine(u.redact(line)))
 	if most := u.columns() - 1; len(text) > most { // a line that wraps could not be taken back
 		text = append(text[:most-1], '…')
 	}
-	fmt.Fprint(u.w, string(text))
-	u.shown = len(text)
+	if string(text) == u.shown { // written again it would flicker
+		return
+	}
+	u.wipe()
+	u.shown = string(text)
+	fmt.Fprint(u.w, u.shown)
 }
 
 // wipe takes the progress line back, without escape sequences. u.mu is held.
 func (u *ui) wipe() {
-	if u.shown > 0 {
-		fmt.Fprint(u.w, "\r"+strings.Repeat(" ", u.shown)+"\r")
-		u.shown = 0
+	if u.shown != "" {
+		fmt.Fprint(u.w, "\r"+strings.Repeat(" ", len([]rune(u.shown)))+"\r")
+		u.shown = ""
 	}
 }
 

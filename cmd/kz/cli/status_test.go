@@ -168,6 +168,17 @@ func TestProgress(t *testing.T) {
 			t.Errorf("it is %d columns: %q", n, stderr)
 		}
 	})
+	t.Run("is written once as long as it stays the same", func(t *testing.T) {
+		t.Parallel()
+		a, _, stderr := testApp()
+		a.ui.live = true
+		a.ui.Progress("one")
+		a.ui.Progress("one")
+		a.ui.Progress("two")
+		if got := stderr.String(); got != "kz: one\r       \rkz: two" {
+			t.Errorf("it shows %q", got)
+		}
+	})
 	t.Run("is nothing where it could not be taken back", func(t *testing.T) {
 		t.Parallel()
 		a, _, stderr := testApp()

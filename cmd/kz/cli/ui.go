@@ -20,8 +20,8 @@ type ui struct {
 	w      io.Writer
 	colour bool
 	redact func(string) string
-	live   bool // a terminal that can take back what it shows
-	shown  int  // columns of the line that Progress shows
+	live   bool   // a terminal that can take back what it shows
+	shown  string // the line that Progress shows
 }
 
 func newUI(w io.Writer, colour bool) *ui {
