@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -251,8 +253,8 @@ func (a *app) openStores(cfg *config.Config, onValue func(string, resolver.Secre
 	if err != nil {
 		return nil, nil, err
 	}
-	for name, store := range stores {
-		if w, ok := store.(resolver.Warner); ok {
+	for _, name := range slices.Sorted(maps.Keys(stores)) {
+		if w, ok := stores[name].(resolver.Warner); ok {
 			for _, warning := range w.Warnings() {
 				a.ui.Warnf("backend %s: %s", name, warning)
 			}

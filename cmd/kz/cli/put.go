@@ -84,7 +84,7 @@ func (a *app) put(ctx context.Context, file, env, name string) error {
 	if err != nil {
 		return err
 	}
-	stores, _, err := a.openStores(cfg, nil)
+	stores, _, err := a.openStores(neededFor(cfg, sec), nil)
 	if err != nil {
 		return err
 	}
@@ -101,6 +101,34 @@ func (a *app) put(ctx context.Context, file, env, name string) error {
 		return err
 	}
 	return a.keep(ctx, sec, store, value)
+}
+
+// neededFor is the configuration with no other backends than those that storing one secret takes: nothing is said of the others.
+func neededFor(cfg *config.Config, sec config.Secret) *config.Config {
+	needed := map[string]config.Backend{}
+	var add func(name string)
+	add = func(name string) {
+		if _, ok := needed[name]; ok {
+			return
+		}
+		needed[name] = cfg.Backends[name]
+		for _, set := range needed[name].Settings {
+			for _, s := range cfg.Secrets {
+				if s.Name == set.Secret {
+					add(s.Backend)
+				}
+			}
+		}
+	}
+	add(sec.Backend)
+	narrow := *cfg
+	narrow.Backends, narrow.Secrets = needed, nil
+	for _, s := range cfg.Secrets {
+		if _, ok := needed[s.Backend]; ok {
+			narrow.Secrets = append(narrow.Secrets, s)
+		}
+	}
+	return &narrow
 }
 
 // putMissing asks for what the stores do not have.

@@ -287,3 +287,20 @@ func TestEveryTypeCanBeWrittenOrSaysHowElse(t *testing.T) {
 		}
 	}
 }
+
+func TestPutNeedsNoOtherBackends(t *testing.T) {
+	t.Parallel()
+	cfg := &config.Config{
+		Backends: map[string]config.Backend{
+			"aws":   {Settings: map[string]config.Setting{"secret_access_key": {Secret: "BOOT"}, "region": {Value: "us-east-1"}}},
+			"file":  {Settings: map[string]config.Setting{"identity": {Secret: "AGE"}}},
+			"env":   {},
+			"other": {Settings: map[string]config.Setting{"token": {Secret: "KEY"}}},
+		},
+		Secrets: []config.Secret{{Name: "KEY", Backend: "aws"}, {Name: "BOOT", Backend: "file"}, {Name: "AGE", Backend: "env"}, {Name: "ELSE", Backend: "other"}},
+	}
+	got := neededFor(cfg, cfg.Secrets[0])
+	if len(got.Backends) != 3 || len(got.Secrets) != 3 || got.Backends["other"].Settings != nil || len(cfg.Backends) != 4 || len(cfg.Secrets) != 4 {
+		t.Errorf("%v %v", got.Backends, got.Secrets)
+	}
+}
