@@ -76,10 +76,20 @@ func first(object map[string]json.RawMessage, names []string) (string, bool) {
 
 // walk follows path from raw, which is valid JSON.
 func walk(raw []byte, field string, path []string, pointer bool) (string, error) {
+	separator := "."
+	if pointer {
+		separator = "/"
+	}
 	for i := 0; i < len(path); i++ {
 		next, used, keys := step(raw, path[i:], pointer)
 		if used == 0 {
-			return "", missing(field, fmt.Sprintf("there is no field %q in the value", field), keys)
+			e := missing(field, fmt.Sprintf("there is no field %q in the value", field), keys)
+			if i > 0 && len(keys) > 0 { // the keys are those of what was found
+				found := strings.TrimSuffix(field, separator+strings.Join(path[i:], separator))
+				e.Message += fmt.Sprintf(", but %q", found)
+				e.Advice = fmt.Sprintf("set `field` to %s%s and one of the keys, or leave it out for the whole value", found, separator)
+			}
+			return "", e
 		}
 		raw = next
 		i += used - 1

@@ -2,6 +2,7 @@ package resolver_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +80,12 @@ func TestFieldMissing(t *testing.T) {
 			}
 			if !slices.Equal(e.Keys, c.keys) || c.field != "auto" && !strings.Contains(err.Error(), c.field) {
 				t.Errorf("%q %v", e.Keys, err)
+			}
+			parent, nested := strings.CutSuffix(c.field, "x")
+			nested = nested && c.keys != nil
+			if nested != strings.Contains(err.Error(), fmt.Sprintf(`, but %q; its keys are y, z`, strings.TrimRight(parent, "./"))) ||
+				nested != strings.Contains(e.Hint(), "`field` to "+parent+" and one of the keys") {
+				t.Errorf("%v; %s", err, e.Hint())
 			}
 			clean(t, "the error", err.Error()+e.Hint())
 		})
