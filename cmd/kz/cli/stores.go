@@ -76,9 +76,9 @@ func (a *app) stores(cfg *config.Config, cache func() *resolver.Cache) (map[stri
 // packageNames begin the text of a store about its options, and say nothing to who reads it.
 var packageNames = regexp.MustCompile(`(^|; )([a-z]+: )+`)
 
-// wrongSettings is of a backend whose store cannot be made.
-func wrongSettings(b config.Backend, err error) error {
-	text, hint := err.Error(), "correct it there, and check with: kz validate"
+// aboutSettings is what a store says of its settings, and what to do.
+func aboutSettings(err error) (text, hint string) {
+	text, hint = err.Error(), "correct the settings of the backend"
 	var typed *resolver.Error
 	if errors.As(err, &typed) {
 		text = typed.Message
@@ -87,7 +87,13 @@ func wrongSettings(b config.Backend, err error) error {
 	if errors.As(err, &h) && h.Hint() != "" {
 		hint = h.Hint()
 	}
-	text = fmt.Sprintf("the backend %q: %s", b.Name, packageNames.ReplaceAllString(strings.ReplaceAll(text, "\n", "; "), "$1"))
+	return packageNames.ReplaceAllString(strings.ReplaceAll(text, "\n", "; "), "$1"), hint
+}
+
+// wrongSettings is of a backend whose store cannot be made.
+func wrongSettings(b config.Backend, err error) error {
+	text, hint := aboutSettings(err)
+	text = fmt.Sprintf("the backend %q: %s", b.Name, text)
 	if at := b.Pos.String(); at != "" {
 		text = at + ": " + text
 	}
@@ -109,6 +115,11 @@ func (a *app) store(b config.Backend, cache func() *resolver.Cache) (resolver.Re
 		return newStore(a, backend{Backend: b})
 	}
 	return &chainedStore{names: names, cache: cache, make: func(chained map[string]resolver.Secret) (resolver.Resolver, error) {
-		return newStore(a, backend{Backend: b, chained: chained})
+		store, err := newStore(a, backend{Backend: b, chained: chained})
+		if err != nil { // not the network's, which it would be taken for
+			text, hint := aboutSettings(err)
+			return nil, &resolver.Error{Kind: resolver.InvalidReference, Message: text, Advice: hint}
+		}
+		return store, nil
 	}}, nil
 }
