@@ -90,8 +90,8 @@ var (
 		"invalid_instance": "InvalidInstance",
 	}
 	details = map[int]struct{ message, advice string }{
-		7000215: {"the client secret is wrong", "give its value, not its id; make a new one: az ad app credential reset"},
-		7000222: {"the client secret has expired", "make a new one: az ad app credential reset"},
+		7000215: {"the client secret is wrong", "give its value, not its id; make a new one: az ad app credential reset --id CLIENT_ID"},
+		7000222: {"the client secret has expired", "make a new one: az ad app credential reset --id CLIENT_ID"},
 		700016:  {"there is no such application in the tenant", "check client_id and tenant_id: az ad app list"},
 		90002:   {"there is no such tenant", "check tenant_id: az account show --query tenantId"},
 	}

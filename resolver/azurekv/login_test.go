@@ -210,7 +210,7 @@ func TestLoginFailures(t *testing.T) {
 		text []string
 	}{
 		"a wrong secret": {with(func(o *azurekv.Options) { o.ClientSecret = resolver.NewSecret(resolvertest.Canary) }), resolver.AccessDenied,
-			[]string{"the client secret is wrong (status 400, InvalidClient)", "az ad app credential reset"}},
+			[]string{"the client secret is wrong (status 400, InvalidClient)", "az ad app credential reset --id CLIENT_ID"}},
 		"an unknown application": {with(func(o *azurekv.Options) { o.ClientID = "other" }), resolver.AccessDenied, []string{"no such application", "client_id"}},
 		"another tenant": {with(func(o *azurekv.Options) { o.TenantID = "00000000-0000-0000-0000-000000000001" }), resolver.InvalidReference,
 			[]string{"another tenant", "az account show --query tenantId"}},

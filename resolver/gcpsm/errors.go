@@ -101,7 +101,7 @@ func (s *Store) explain(status int, body []byte, c call) (e *resolver.Error, fin
 			break
 		}
 		e.Message = fmt.Sprintf("version %s of %q is disabled or destroyed", n.version, n.secret)
-		e.Advice = "enable it (gcloud secrets versions enable), add another, or name one with `version`: gcloud secrets versions list " + n.gcloud()
+		e.Advice = "enable it (gcloud secrets versions enable N --secret=NAME), add another, or name one with `version`: gcloud secrets versions list " + n.gcloud()
 	case "ResourceExhausted":
 		e.Advice = "wait a little and try again; a longer `ttl` asks less often"
 	default:
