@@ -203,7 +203,7 @@ func TestGRPCMessages(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a hundred dialogues share a connection", func(t *testing.T) {
+	t.Run("a hundred dialogues share two connections", func(t *testing.T) {
 		o.Reset()
 		var wg sync.WaitGroup
 		all := make(chan struct{})
@@ -250,7 +250,8 @@ func TestGRPCMessages(t *testing.T) {
 				t.Errorf("the origin got %d messages, %q", call.Messages, call.End)
 			}
 		}
-		if len(peers) != 1 {
+		// The first few have large windows, on a connection of their own.
+		if len(peers) > 2 {
 			t.Errorf("kz spoke with the origin by %d connections", len(peers))
 		}
 	})

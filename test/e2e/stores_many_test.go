@@ -124,7 +124,7 @@ func TestOneStoreThatFailsAtTheStart(t *testing.T) {
 	b.Reference("GONE", "", `backend = "aws"`, `secret_id = "prod/none"`, bound)
 	res := b.Run("/bin/true")
 	res.Exits(t, 125)
-	for _, want := range []string{"AWAY_1: away: unavailable", "AWAY_2: away: unavailable", "GONE: aws: not found", "kz: hint: "} {
+	for _, want := range []string{"resolving AWAY_1, AWAY_2: away: unavailable", "GONE: aws: not found", "kz: hint: "} {
 		if !strings.Contains(string(res.Stderr), want) {
 			t.Errorf("it does not say %q:\n%s", want, res.Stderr)
 		}
