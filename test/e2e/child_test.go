@@ -84,8 +84,6 @@ sys.stdin.readline()`)
 
 func TestChildEnds(t *testing.T) {
 	t.Parallel()
-	b := bed.New(t)
-	b.Secret("API_KEY", `hosts = ["api.test"]`)
 	for _, c := range []struct {
 		name string
 		argv []string
@@ -98,6 +96,8 @@ func TestChildEnds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			b := bed.New(t)
+			b.Secret("API_KEY", `hosts = ["api.test"]`)
 			b.Run(c.argv...).Exits(t, c.want)
 		})
 	}
