@@ -18,8 +18,8 @@ import (
 // Path is the PATH of everything that runs: the system's own programs.
 const Path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
-// Timeout ends a run that hangs.
-const Timeout = 5 * time.Minute
+// Timeout ends a run that hangs. A proxy is started before the parallel tests that use it have their turn, which can take minutes.
+const Timeout = 15 * time.Minute
 
 // Result is how a program ended.
 type Result struct {
