@@ -134,12 +134,12 @@ func TestPass(t *testing.T) {
 
 func TestWhatACommandGets(t *testing.T) {
 	t.Parallel()
-	vars := map[string]string{"PATH": "/usr/bin:bin:/work/tools:/bin:", "HOME": "/home/x", "USER": "x", "LANG": "C", "LC_ALL": "C", "TMPDIR": "/tmp",
+	vars := map[string]string{"PATH": "/usr/bin:bin:/project/tools:/bin:", "HOME": "/home/x", "USER": "x", "LANG": "C", "LC_ALL": "C", "TMPDIR": "/tmp",
 		"MINE": "kept", "AWS_SECRET_ACCESS_KEY": canary, "VAULT_TOKEN": canary, "LD_PRELOAD": "/x.so", "BASH_ENV": "/x", "KZ_SESSION": "1"}
 	lookup := func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
 	t.Run("a few variables, and those that are kept", func(t *testing.T) {
 		t.Parallel()
-		s := open(t, execstore.Options{Command: bed.Program(t, "env"), Lookup: lookup, KeepEnv: []string{"MINE", "UNSET"}, Workspaces: []string{"/work"}})
+		s := open(t, execstore.Options{Command: bed.Program(t, "env"), Lookup: lookup, KeepEnv: []string{"MINE", "UNSET"}, Workspaces: []string{"/project"}})
 		if got, want := get(t, s, "id"), "PATH=/usr/bin:/bin\nHOME=/home/x\nUSER=x\nLANG=C\nLC_ALL=C\nTMPDIR=/tmp\nMINE=kept"; got != want {
 			t.Errorf("the environment is\n%s\nwant\n%s", got, want)
 		}
