@@ -23,7 +23,7 @@ prints every type there is, with its settings.`
 
 const backendsExample = `  kz backends
   kz backends --json
-  kz backends add vault --type hashicorp_vault --set address=https://vault.internal:8200
+  kz backends add local --type env_file --set path=secrets.env
   kz backends check`
 
 func newBackendsCmd(a *app) *cobra.Command {

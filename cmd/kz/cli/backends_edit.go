@@ -32,7 +32,9 @@ func newBackendsAddCmd(a *app) *cobra.Command {
 		Short: "Add a backend to the configuration",
 		Long:  backendsAddLong,
 		Example: `  kz backends add local --type env_file --set path=secrets.env
-  kz backends add aws --type aws_secrets_manager --set auth=role --set role_arn=arn:aws:iam::123456789012:role/kz \
+  kz backends add vault --type hashicorp_vault \
+      --set address=https://vault.internal:8200
+  kz backends add aws --type aws_secrets_manager --set auth=static \
       --set access_key_id=AKIA… --set secret_access_key=secret:AWS_BOOT_KEY`,
 		DisableFlagsInUseLine: true,
 		Args:                  arguments("NAME"),

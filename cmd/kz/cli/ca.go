@@ -84,7 +84,7 @@ func (c caCommands) export(out string) error {
 func (c caCommands) uninstallCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:     "uninstall",
-		Short:   "Take the kept authority out of the trust stores and delete its key",
+		Short:   "Take the authority out of the trust stores, delete its key",
 		Example: "  kz ca uninstall",
 		Args:    arguments(),
 		RunE:    c.outsideOnly(func(*cobra.Command, []string) error { return c.uninstall() }),
@@ -130,7 +130,7 @@ func (c caCommands) statusCmd() *cobra.Command {
 	var file, env string
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Say where the kept authority is trusted, until when and for which hosts",
+		Short:   "Say where it is trusted, until when and for which hosts",
 		Example: "  kz ca status",
 		Args:    arguments(),
 		RunE:    func(*cobra.Command, []string) error { return c.status(file, env) },

@@ -1,19 +1,23 @@
 package cli
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
-const completionExample = `  kz completion bash > ~/.local/share/bash-completion/completions/kz
-  kz completion zsh > "${fpath[1]}/_kz"
-  kz completion fish > ~/.config/fish/completions/kz.fish`
+var completionExamples = map[string]string{
+	"bash": `  kz completion bash > ~/.local/share/bash-completion/completions/kz`,
+	"zsh":  `  kz completion zsh > "${fpath[1]}/_kz"`,
+	"fish": `  kz completion fish > ~/.config/fish/completions/kz.fish`,
+}
 
 func newCompletionCmd(a *app) *cobra.Command {
 	return group(
 		&cobra.Command{
 			Use:     "completion",
 			Short:   "Print a completion script for bash, zsh or fish",
-			Example: completionExample,
+			Example: strings.Join([]string{completionExamples["bash"], completionExamples["zsh"], completionExamples["fish"]}, "\n"),
 		},
 		completionCmd("bash", func(root *cobra.Command) error { return root.GenBashCompletionV2(a.stdout, true) }),
 		completionCmd("zsh", func(root *cobra.Command) error { return root.GenZshCompletion(a.stdout) }),
@@ -23,9 +27,10 @@ func newCompletionCmd(a *app) *cobra.Command {
 
 func completionCmd(shell string, print func(root *cobra.Command) error) *cobra.Command {
 	return &cobra.Command{
-		Use:   shell,
-		Short: "Print the completion script for " + shell,
-		Args:  arguments(),
-		RunE:  func(c *cobra.Command, _ []string) error { return print(c.Root()) },
+		Use:     shell,
+		Short:   "Print the completion script for " + shell,
+		Example: completionExamples[shell],
+		Args:    arguments(),
+		RunE:    func(c *cobra.Command, _ []string) error { return print(c.Root()) },
 	}
 }

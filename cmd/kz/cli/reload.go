@@ -18,7 +18,7 @@ import (
 func newReloadCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "reload",
-		Short: "Have the running sessions read their configuration and their secrets again",
+		Short: "Have running sessions read configuration and secrets again",
 		Long: `Every kz proxy and kz run --blind of this user reads its approved configuration again and
 fetches its values anew; old values go on being scrubbed. Hosts, places and ranges of the
 secrets it has, and mode, intercept, allow and deny of [egress], take effect at once, also

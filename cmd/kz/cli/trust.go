@@ -20,7 +20,7 @@ func newTrustCmd(a *app) *cobra.Command {
 		Long: `A configuration file in a workspace decides where secrets go, so each one is approved
 once, by its path and its content. kz trust shows what it would allow and asks. When the
 file changes it has to be approved again.`,
-		Example: "  kz trust\n  kz trust --yes 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		Example: "  kz trust\n  kz trust --yes HASH",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: a.outsideOnly(func(c *cobra.Command, args []string) error {
 			file := ""

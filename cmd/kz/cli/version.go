@@ -10,9 +10,10 @@ import (
 
 func newVersionCmd(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of kz",
-		Args:  arguments(),
+		Use:     "version",
+		Short:   "Print the version of kz",
+		Example: "  kz version",
+		Args:    arguments(),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(a.stdout, "kz %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
