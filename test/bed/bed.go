@@ -58,10 +58,11 @@ type Bed struct {
 	canaries map[string]*canary.Canary
 }
 
-// New makes a Bed with a fresh origin. It builds kz when no test has yet.
-func New(t testing.TB) *Bed {
+// New makes a Bed with a fresh origin, which has the given names beside its own. It builds kz when no test has yet.
+func New(t testing.TB, hosts ...string) *Bed {
 	t.Helper()
-	o, err := origin.Start(origin.Options{})
+	hosts = slices.Concat(origin.DefaultHosts, hosts)
+	o, err := origin.Start(origin.Options{Hosts: hosts})
 	if err != nil {
 		t.Fatalf("starting the origin: %v", err)
 	}
@@ -81,7 +82,7 @@ func New(t testing.TB) *Bed {
 	}
 	b.write("etc/ca.pem", o.CAPEM())
 	b.backends = append(b.backends, "[backends.local]\ntype = \"env_file\"\npath = "+quote(b.Path("store/secrets.env")))
-	for _, host := range origin.DefaultHosts {
+	for _, host := range hosts {
 		b.Pin(host+":443", "tls")
 		b.Pin(host+":80", "plain")
 	}

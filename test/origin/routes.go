@@ -9,7 +9,8 @@ import (
 // routes maps paths to what they show. A path in the list ends the search; a
 // path with a trailing slash covers what is below it. Anything else is answered
 // with 200 and "ok", so that tests can put what they like into a path. Paths
-// are taken as they are: nothing is cleaned or redirected.
+// are taken as they are: nothing is cleaned or redirected. Files that a test has
+// set go before all of them.
 //
 //	/echo /echo-auto              the request, in text, JSON or as its bare body
 //	/status/N                     that status
@@ -61,6 +62,7 @@ func (o *Origin) routes() http.Handler {
 			host = r.Host
 		}
 		switch h := exact[r.URL.Path]; {
+		case o.file(w, r):
 		case strings.EqualFold(host, "git.test"), strings.HasPrefix(r.URL.Path, "/git/"):
 			git(w, r)
 		case h != nil:

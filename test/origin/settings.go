@@ -2,6 +2,7 @@ package origin
 
 import (
 	"maps"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -15,12 +16,14 @@ type settings struct {
 	bearer   string
 	scripts  map[string]Script
 	failures map[string]int
+	files    map[string]File
 }
 
 func (s *settings) init() {
 	s.values = map[string][]byte{}
 	s.scripts = maps.Clone(scripts)
 	s.failures = map[string]int{}
+	s.files = map[string]File{}
 }
 
 // SetValue stores what handlers insert where a request says value=NAME.
@@ -70,4 +73,36 @@ func (o *Origin) SetRaw(name string, s Script) {
 	o.settings.mu.Lock()
 	defer o.settings.mu.Unlock()
 	o.settings.scripts[name] = s
+}
+
+// File is what is answered at one path, on every host.
+type File struct {
+	Type string // Content-Type
+	Body []byte
+	Auth string // the Authorization that a request must have, else 401; "": none
+}
+
+// SetFile has requests for a path, query aside, answered with a file, whatever else is there.
+func (o *Origin) SetFile(path string, f File) {
+	o.settings.mu.Lock()
+	defer o.settings.mu.Unlock()
+	o.settings.files[path] = f
+}
+
+// file answers with the file at a path, if there is one.
+func (o *Origin) file(w http.ResponseWriter, r *http.Request) bool {
+	o.settings.mu.Lock()
+	f, found := o.settings.files[r.URL.Path]
+	o.settings.mu.Unlock()
+	if !found {
+		return false
+	}
+	if f.Auth != "" && !equal(r.Header.Get("Authorization"), f.Auth) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="origin"`)
+		http.Error(w, "credentials are wrong or missing", http.StatusUnauthorized)
+		return true
+	}
+	w.Header().Set("Content-Type", f.Type)
+	_, _ = w.Write(f.Body)
+	return true
 }

@@ -34,7 +34,8 @@ type summary struct {
 	problems                []string // failed tests and forbidden skips, for the end
 	forbidden               int      // skips that are not in maySkip
 
-	shown map[string]bool // "store | auth | against", as tests said it
+	shown   map[string]bool // "store | auth | against", as tests said it
+	clients map[string]bool // "client | version | proxy | trust | swap", likewise
 }
 
 // tally is one package that has not ended yet.
@@ -45,7 +46,7 @@ type tally struct {
 }
 
 func newSummary(out io.Writer, maySkip map[string]string) *summary {
-	return &summary{out: out, maySkip: maySkip, packages: map[string]*tally{}, builds: map[string]string{}, shown: map[string]bool{}}
+	return &summary{out: out, maySkip: maySkip, packages: map[string]*tally{}, builds: map[string]string{}, shown: map[string]bool{}, clients: map[string]bool{}}
 }
 
 // read takes events until the end. Lines that are not JSON are passed on.
@@ -193,22 +194,41 @@ func reason(output string) string {
 	return "no reason given"
 }
 
-// note takes what a conformance test has shown out of a line of its output: see resolvertest.Shown.
+// note takes what a test has shown out of a line of its output: of a store, see resolvertest.Shown; of a client, the matrix of test/e2e.
 func (s *summary) note(output string) {
 	if _, row, ok := strings.Cut(output, ": shown: "); ok {
 		s.shown[strings.TrimSpace(row)] = true
 	}
+	if _, row, ok := strings.Cut(output, ": client: "); ok {
+		s.clients[strings.TrimSpace(row)] = true
+	}
 }
 
-// table prints each store, with each way to log in, and what it was shown against.
-func (s *summary) table() {
-	if len(s.shown) == 0 {
+// tables prints each store, with each way to log in, and what it was shown against; and each client with what works.
+func (s *summary) tables() {
+	s.table("stores, how they log in, and what they were shown against:", slices.Collect(maps.Keys(s.shown)))
+	if len(s.clients) == 0 {
 		return
 	}
-	fmt.Fprintln(s.out, "stores, how they log in, and what they were shown against:")
+	works := 0
+	for row := range s.clients {
+		if strings.HasSuffix(row, " | ok | ok | ok") {
+			works++
+		}
+	}
+	rows := append(slices.Collect(maps.Keys(s.clients)), " client | version | proxy | trust | swap")
+	s.table(fmt.Sprintf("clients with only the environment that kz sets, %d of %d ok in all:", works, len(s.clients)), rows)
+}
+
+func (s *summary) table(title string, rows []string) {
+	if len(rows) == 0 {
+		return
+	}
+	slices.Sort(rows)
+	fmt.Fprintln(s.out, title)
 	w := tabwriter.NewWriter(s.out, 0, 4, 2, ' ', 0)
-	for _, row := range slices.Sorted(maps.Keys(s.shown)) {
-		fmt.Fprintln(w, "  "+strings.ReplaceAll(row, " | ", "\t"))
+	for _, row := range rows {
+		fmt.Fprintln(w, "  "+strings.ReplaceAll(strings.TrimSpace(row), " | ", "\t"))
 	}
 	_ = w.Flush()
 }
@@ -222,7 +242,7 @@ func (s *summary) finish(strict bool) bool {
 	for _, p := range s.problems {
 		fmt.Fprintln(s.out, p)
 	}
-	s.table()
+	s.tables()
 	if s.passed == 0 && s.failed == 0 {
 		fmt.Fprintln(s.out, "no test ran")
 	}

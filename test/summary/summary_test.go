@@ -59,6 +59,9 @@ func TestSummary(t *testing.T) {
 		{"what was shown is told in order, once", false, []string{
 			ev("run", "TestA"), said("TestA", "    a_test.go:9: shown: vault | token | the core"), said("TestA", "    shown.go:14: shown: aws | role | a fake"), said("TestA", "    shown.go:14: shown: aws | role | a fake"), ev("pass", "TestA"), ev("pass", ""),
 		}, true, "1 passed, 0 failed, 0 skipped", "shown against:\n  aws    role   a fake\n  vault  token  the core\n1 passed"},
+		{"what each client does is told at the end, once", false, []string{
+			ev("run", "TestA"), said("TestA", "    a_test.go:9: client: wget | 1.2 | ok | ok | ok"), said("TestA", "    a_test.go:9: client: aiohttp | 3 | goes direct | ok | ok"), ev("pass", "TestA"), ev("pass", ""),
+		}, true, "1 passed, 0 failed, 0 skipped", "sets, 1 of 2 ok in all:\n  client   version  proxy        trust  swap\n  aiohttp  3        goes direct  ok     ok\n  wget     1.2      ok           ok     ok\n1 passed"},
 		{"no test is no success", false, []string{ev("skip", "")}, false, "0 passed, 0 failed, 0 skipped", "no test ran"},
 		{"other lines are passed on", false, []string{"go: downloading x", ev("run", "TestA"), ev("pass", "TestA"), ev("pass", "")}, true, "1 passed, 0 failed, 0 skipped", "go: downloading x\n"},
 	} {

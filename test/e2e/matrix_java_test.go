@@ -1,0 +1,4 @@
+package e2e_test
+
+// javaRows are the JVM's clients.
+func javaRows() []row { return nil }
