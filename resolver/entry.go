@@ -213,6 +213,7 @@ func (e landing) settle(now, began time.Time) *flight {
 		e.secret = e.old
 	}
 	f.secret = e.secret
+	e.status.Leased = !e.due.IsZero()
 	e.failure, e.failedTill = nil, time.Time{}
 	life := e.src.TTL
 	if !e.due.IsZero() {

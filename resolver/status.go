@@ -13,6 +13,7 @@ type Status struct {
 	ResolvedAt    time.Time     // when a call last succeeded; zero: never
 	RefreshAt     time.Time     // when the value is due; zero: no value
 	Stale         bool          // the value is past RefreshAt, and still served
+	Leased        bool          // the store says how long the value is good for
 	Counts
 }
 

@@ -34,3 +34,19 @@ func completionCmd(shell string, print func(root *cobra.Command) error) *cobra.C
 		RunE:    func(c *cobra.Command, _ []string) error { return print(c.Root()) },
 	}
 }
+
+// completeSecrets completes the names of the configured secrets, also in a list with commas.
+func (a *app) completeSecrets(file, env *string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		before := typed[:strings.LastIndexByte(typed, ',')+1]
+		cfg, err := a.read(*file, *env)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []cobra.Completion
+		for _, s := range cfg.Secrets {
+			names = append(names, cobra.CompletionWithDesc(before+s.Name, "in "+s.Backend))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -12,11 +12,11 @@ import (
 var guardedCommands = map[string]string{
 	"kz run": "-- true", "kz proxy": "", "kz reload": "", "kz demo": "", "kz trust": "", "kz status": "",
 	"kz put": "KEY", "kz backends add": "vault --type env", "kz backends rm": "vault", "kz backends check": "",
-	"kz ca install": "", "kz ca uninstall": "",
+	"kz export": "", "kz ca install": "", "kz ca uninstall": "",
 }
 
 // openCommands only look, at what the child may see.
-var openCommands = []string{"kz", "kz validate", "kz backends", "kz ca", "kz ca export", "kz ca status", "kz audit", "kz completion", "kz completion bash",
+var openCommands = []string{"kz", "kz validate", "kz backends", "kz ca", "kz ca export", "kz ca status", "kz audit", "kz hook", "kz completion", "kz completion bash",
 	"kz completion zsh", "kz completion fish", "kz version", "kz help", "kz demo-agent"}
 
 func TestEveryCommandIsGuardedOrOpen(t *testing.T) {
@@ -69,6 +69,8 @@ func TestCompletionKnowsNames(t *testing.T) {
 	t.Parallel()
 	w := newAWSWorld(t, putConfig)
 	for line, want := range map[string]string{
+		"export --only ":                        "KEY\tin aws\n",
+		"run --only KEY,":                       "KEY,PART\tin aws\n",
 		"put ":                                  "KEY\tin aws\nPART\tin aws\nPINNED\tin aws\n",
 		"backends rm ":                          "aws\taws_secrets_manager\n",
 		"backends check ":                       "aws\taws_secrets_manager\n",
@@ -79,8 +81,12 @@ func TestCompletionKnowsNames(t *testing.T) {
 	} {
 		a, stdout, _ := testApp(w.env...)
 		args := strings.Split(line, " ")
-		if at := slices.Index([]string{"put", "backends"}, args[0]); at >= 0 && (args[0] == "put" || args[1] != "add") {
-			args = slices.Insert(args, len(args)-1, "--config", w.file)
+		if slices.Contains([]string{"put", "backends", "export", "run"}, args[0]) && (args[0] != "backends" || args[1] != "add") {
+			at := len(args) - 1
+			if args[0] == "export" || args[0] == "run" {
+				at = 1
+			}
+			args = slices.Insert(args, at, "--config", w.file)
 		}
 		err := execute(background(), newRootCmd(a), append([]string{"__complete"}, args...))
 		if err != nil || !strings.Contains(stdout.String(), want) {

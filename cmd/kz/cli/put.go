@@ -55,17 +55,7 @@ func newPutCmd(a *app) *cobra.Command {
 			return a.put(c.Context(), file, env, args[0])
 		}),
 	}
-	c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		cfg, err := a.read(file, env)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var names []cobra.Completion
-		for _, s := range cfg.Secrets {
-			names = append(names, cobra.CompletionWithDesc(s.Name, "in "+s.Backend))
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
+	c.ValidArgsFunction = a.completeSecrets(&file, &env)
 	configFlags(c, &file, &env)
 	c.Flags().BoolVar(&missing, "missing", false, "ask for each secret that its store does not have")
 	return c

@@ -50,6 +50,13 @@ func (h *heldStores) keep(stores map[string]resolver.Resolver) {
 	}
 }
 
+// leave forgets the stores of these backends, so that what they lent is not taken back.
+func (h *heldStores) leave(backends []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = slices.DeleteFunc(h.all, func(s heldStore) bool { return slices.Contains(backends, s.name) })
+}
+
 // take returns the stores, once.
 func (h *heldStores) take() []heldStore {
 	h.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -76,6 +77,28 @@ func find(o Options, dir string) ([]found, error) {
 			return files, nil
 		}
 	}
+}
+
+// Discover lists the files that Load would read, the lowest layer first, without reading them, and tells whether one of
+// them is that of a workspace. The user's own file alone is none.
+func Discover(o Options) (paths []string, workspace bool, err error) {
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	dir, err := directory(o.Dir)
+	if err != nil {
+		return nil, false, fmt.Errorf("looking for a configuration: %w", err)
+	}
+	files, err := find(o, dir)
+	if err != nil {
+		return nil, false, err
+	}
+	user := userFile(o.Getenv)
+	for _, f := range files {
+		paths = append(paths, f.path)
+		workspace = workspace || f.path != user
+	}
+	return paths, workspace, nil
 }
 
 // one is the file in dir of that name, whatever its extension; more than one is an error, as they would contradict.
