@@ -87,8 +87,8 @@ func TestHelpReadsWell(t *testing.T) {
 		t.Run("the topic "+tp.name+" reads well", func(t *testing.T) {
 			check(t, tp.text)
 			lines := strings.Split(tp.text, "\n")
-			if len(lines) < 3 || len(lines[0]) > 60 || strings.HasSuffix(lines[0], ".") || lines[1] != "" || !strings.HasSuffix(tp.text, "\n") {
-				t.Errorf("it begins with %q, not with a summary of at most 60 columns and an empty line", lines[:min(3, len(lines))])
+			if len(lines) < 3 || len(listed(tp.name, lines[0])) > helpWidth+1 || strings.HasSuffix(lines[0], ".") || lines[1] != "" || !strings.HasSuffix(tp.text, "\n") {
+				t.Errorf("it begins with %q, not with a summary that fits into the list and an empty line", lines[:min(3, len(lines))])
 			}
 			if text := shown(t, "help", tp.name); !strings.HasSuffix(text, tp.text) {
 				t.Errorf("it is shown as %s", text)
