@@ -30,6 +30,8 @@ type app struct {
 
 	held heldStores // what closeStores gives back
 
+	files fileVariables // what stores read of the environment, and lies in files
+
 	runtimes string // pattern of the runtime directories of users
 
 	cwd        func() (string, error)

@@ -111,7 +111,7 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 	for _, v := range inherited(spec) {
 		switch {
 		case managed[v.name], replaced[v.name]:
-		case spec.Blind == nil && slices.Contains(spec.Sources, v.name) && !slices.Contains(spec.Keep, v.name):
+		case spec.Blind == nil && spec.leadsToSource(v.name) && !slices.Contains(spec.Keep, v.name):
 		case spec.Blind != nil && !spec.mayInherit(v, &report):
 		default:
 			env = append(env, v.name+"="+v.value)
@@ -125,6 +125,12 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 		env = append(env, v.name+"="+v.value)
 	}
 	return env, report, nil
+}
+
+// leadsToSource: the variable is one of Sources, or names the file of one.
+func (spec *envSpec) leadsToSource(name string) bool {
+	inFile, _ := ofFile(name)
+	return slices.Contains(spec.Sources, name) || slices.Contains(spec.Sources, inFile)
 }
 
 // secretVariables are the variables of the configuration, by mode and exposure.

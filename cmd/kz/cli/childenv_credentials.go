@@ -15,6 +15,7 @@ var backendCredentials = []string{
 	"ARM_CLIENT_SECRET", "ARM_ACCESS_KEY", "IDENTITY_HEADER", "IDENTITY_ENDPOINT", "MSI_SECRET", "MSI_ENDPOINT",
 	"DOPPLER_TOKEN", "INFISICAL_TOKEN", "INFISICAL_*_CLIENT_SECRET",
 	"SOPS_AGE_KEY*", "GNOME_KEYRING_CONTROL",
+	"KZ_*_FILE", // see filevars.go
 }
 
 // matchesAny compares a name with patterns in which one * stands for any run, also an empty one.

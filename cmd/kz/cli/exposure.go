@@ -59,6 +59,12 @@ func (a *app) exposure(cfg *config.Config) []string {
 	for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_FEDERATED_TOKEN_FILE"} {
 		file(a.getenv(name))
 	}
+	for _, entry := range a.environ {
+		name, path, _ := splitVar(entry)
+		if _, ok := ofFile(name); ok {
+			file(path)
+		}
+	}
 	if state, err := a.stateDir(); err == nil {
 		file(filepath.Join(state, "ca", "authority.pem"))
 	}

@@ -131,6 +131,9 @@ func (s *blind) reload(ctx context.Context, r reloader) (reply controlReply) {
 	}
 	cfg, secrets, err := r.read()
 	if err == nil {
+		err = r.app.openFileVariables(cfg, false)
+	}
+	if err == nil {
 		chosen := *cfg
 		chosen.Secrets = secrets
 		err = chosen.Blind(s.options.AnyHost)

@@ -23,7 +23,7 @@ var storeMakers = map[string]storeMaker{
 		return envfile.New(envfile.Options{Path: b.Text("path")})
 	},
 	config.Env: func(a *app, _ backend) (resolver.Resolver, error) {
-		return env.New(env.Options{Lookup: a.lookupEnv})
+		return env.New(env.Options{Lookup: a.lookupForStore})
 	},
 	config.Age:               newAgeStore,
 	config.AWSSecretsManager: awsSecretsManager,
@@ -59,7 +59,7 @@ func (b backend) Text(key string) string {
 // by the time of its first use.
 func (a *app) stores(cfg *config.Config, cache func() *resolver.Cache) (map[string]resolver.Resolver, error) {
 	stores := make(map[string]resolver.Resolver, len(cfg.Backends))
-	var errs []error
+	errs := []error{a.openFileVariables(cfg, true)}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Backends)) {
 		b := cfg.Backends[name]
 		store, err := a.store(b, cache)

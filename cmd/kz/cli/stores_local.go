@@ -14,7 +14,7 @@ import (
 )
 
 func newAgeStore(a *app, b backend) (resolver.Resolver, error) {
-	return agefile.New(agefile.Options{Path: b.Text("path"), Identity: b.Secret("identity"), IdentityFile: b.Text("identity_file"), Getenv: a.getenv})
+	return agefile.New(agefile.Options{Path: b.Text("path"), Identity: b.Secret("identity"), IdentityFile: b.Text("identity_file"), Getenv: a.getenvForStore})
 }
 
 // newLocalStore makes the store of kz's own. Its key is in the system's keychain, or beside the file.
@@ -39,7 +39,7 @@ func newLocalStore(a *app, b backend) (resolver.Resolver, error) {
 // not of a program that whoever works there could change.
 func newExecStore(a *app, b backend) (resolver.Resolver, error) {
 	return execstore.New(execstore.Options{Command: b.Text("command"), Args: b.List("args"), KeepEnv: b.List("keep_env"),
-		Lookup: a.lookupEnv, Workspaces: a.workspaces(b.Backend)})
+		Lookup: a.lookupForStore, Workspaces: a.workspaces(b.Backend)})
 }
 
 // warnings are what a store knows to be unsafe in how it was set up.

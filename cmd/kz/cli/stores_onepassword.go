@@ -14,7 +14,7 @@ import (
 func newOnePassword(a *app, b backend) (resolver.Resolver, error) {
 	return onepassword.New(onepassword.Options{
 		Auth: b.Text("auth"), Account: b.Text("account"), Token: b.Secret("token"), ConnectHost: b.Text("connect_host"),
-		Environ: a.environ, Find: func() (string, error) { return a.trustedProgram("op", b.Text("command")) },
+		Environ: a.environForStore("OP_*"), Find: func() (string, error) { return a.trustedProgram("op", b.Text("command")) },
 	})
 }
 
