@@ -17,7 +17,7 @@ type commandGroup struct {
 // commandGroups is the whole command line. A command is added here and nowhere else.
 func commandGroups(a *app) []commandGroup {
 	return []commandGroup{
-		{"run", "Run a program:", []*cobra.Command{newRunCmd(a), newProxyCmd(a), newReloadCmd(a), newDemoCmd(a)}},
+		{"run", "Run a program:", []*cobra.Command{newRunCmd(a), newProxyCmd(a), newExportCmd(a), newHookCmd(a), newReloadCmd(a), newDemoCmd(a)}},
 		{"config", "Say which secrets, and where they may go:", []*cobra.Command{newBackendsCmd(a), newPutCmd(a), newValidateCmd(a), newTrustCmd(a)}},
 		{"trust", "Certificates:", []*cobra.Command{newCACmd(a)}},
 		{"inspect", "See what happens:", []*cobra.Command{newStatusCmd(a), newAuditCmd(a)}},
