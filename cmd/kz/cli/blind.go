@@ -325,7 +325,7 @@ func (v voice) Write(p []byte) (int, error) {
 
 var _ io.Writer = voice{}
 
-// caFilesIn writes the public CA files.
+// caFilesIn writes the public CA files. write tells the path by which a client knows a file.
 func (s *blind) caFilesIn(write func(name string, data []byte) (string, error)) (caFiles, error) {
 	system, err := ca.SystemRoots()
 	if err != nil && !errors.Is(err, ca.ErrNoRoots) {
@@ -335,7 +335,10 @@ func (s *blind) caFilesIn(write func(name string, data []byte) (string, error)) 
 	if files.CA, err = write("ca.pem", s.Authority.CertPEM()); err != nil {
 		return caFiles{}, err
 	}
-	files.Bundle, err = write("bundle.pem", ca.Bundle(system, s.Authority))
+	if files.Bundle, err = write("bundle.pem", ca.Bundle(system, s.Authority)); err != nil {
+		return caFiles{}, err
+	}
+	files.Wgetrc, err = write("wgetrc", wgetrc(files.Bundle))
 	return files, err
 }
 

@@ -32,6 +32,7 @@ type caFiles struct {
 	Bundle             string // system roots and the CA
 	TrustStore         string // the same for a JVM, PKCS#12; empty: none
 	TrustStorePassword string
+	Wgetrc             string // what points wget at the bundle; empty: none
 }
 
 // blindEnv is what blind mode itself puts into an environment.
@@ -120,6 +121,7 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 	if spec.Blind != nil {
 		env = mendGitConfig(env)
 		env = spec.Blind.javaOptions(env)
+		env = spec.Blind.keepWgetrc(env, spec.Parent)
 	}
 	for _, v := range given {
 		env = append(env, v.name+"="+v.value)

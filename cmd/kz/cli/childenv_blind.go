@@ -51,6 +51,9 @@ func (b *blindEnv) variables(keepProxy bool) []variable {
 	for _, name := range caVariables {
 		vars = append(vars, variable{name, b.CA.CA})
 	}
+	if b.CA.Wgetrc != "" {
+		vars = append(vars, variable{"WGETRC", b.CA.Wgetrc})
+	}
 	return vars
 }
 

@@ -170,12 +170,15 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 	} else if err := os.MkdirAll(f.CADir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the CA directory: %w", err)
 	}
-	files, err := s.caFilesIn(write)
+	files, err := s.caFilesIn(func(name string, data []byte) (string, error) {
+		path, err := write(name, data)
+		if f.ClientCADir != "" {
+			path = f.ClientCADir + "/" + name
+		}
+		return path, err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if f.ClientCADir != "" {
-		files.CA, files.Bundle = f.ClientCADir+"/ca.pem", f.ClientCADir+"/bundle.pem"
 	}
 	client, leftOut, err := s.environment(s.proxyURL(address), files).envFile(s.variables(ctx))
 	if err != nil {
