@@ -88,7 +88,7 @@ func (p *Proxy) Learn(name string, s resolver.Secret) error {
 	}
 	if bytes.Contains(raw, []byte(masking.Prefix)) {
 		// An inserted value is never looked at again only if nothing in it looks like a mask.
-		return &LearnError{name, "the value holds what looks like a mask", "check what is stored: a mask may have been saved in place of the value"}
+		return &LearnError{name, "the value holds what looks like a mask", "a mask was saved in place of the value: store the value itself, as in `kz put " + name + "`"}
 	}
 	p.values.mu.Lock()
 	for _, v := range p.values.known {

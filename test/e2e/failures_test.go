@@ -167,7 +167,7 @@ var failures = []failure{
 		err: `^.*API_KEY: the value is shorter than 8 bytes`, hint: `[secrets.API_KEY]: scrub = false`},
 	{name: "a value holds a mask", lay: func(_ *testing.T, b *bed.Bed) {
 		b.SecretValue("API_KEY", "kz_masked_00112233445566778899aabbccddeeff", bound)
-	}, err: `^.*API_KEY: the value holds what looks like a mask`, hint: "check what is stored"},
+	}, err: `^.*API_KEY: the value holds what looks like a mask`, hint: "store the value itself"},
 
 	{name: "a key is unknown", lay: func(_ *testing.T, b *bed.Bed) { b.Secret("API_KEY", bound, `hots = ["x.test"]`) },
 		err: `^.*bundle\.toml:9:1: unknown key "hots" in a secret$`, hint: `did you mean "hosts"?`},

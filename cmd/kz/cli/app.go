@@ -57,6 +57,7 @@ func newApp() *app {
 	}
 	a.ui = newUI(os.Stderr, colourful(a.getenv, isTerminal(os.Stderr)))
 	a.ui.live = isTerminal(os.Stderr) && a.getenv("TERM") != "dumb"
+	a.ui.width = columns(os.Stderr)
 	return a
 }
 
@@ -81,6 +82,20 @@ func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// columns is how wide a terminal is; 0 for what is none, and helpWidth for one that does not know.
+func columns(f *os.File) int {
+	if !isTerminal(f) {
+		return 0
+	}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		return min(width, widest)
+	}
+	return helpWidth
+}
+
+// widest is how wide text is made on a wider terminal: longer lines are hard to read.
+const widest = 100
 
 // Main runs kz with the process's arguments and returns its exit code.
 func Main() (code int) {

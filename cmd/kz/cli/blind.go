@@ -199,7 +199,8 @@ func fits(sec config.Secret, value resolver.Secret) error {
 		return withHint(fmt.Errorf("%s: the value is empty", sec.Name), "check what is stored")
 	}
 	if strings.Contains(raw, masking.Prefix) { // whether it is scrubbed or not
-		return withHint(fmt.Errorf("%s: the value holds what looks like a mask", sec.Name), "check what is stored: a mask may have been saved in place of the value")
+		return withHint(fmt.Errorf("%s: the value holds what looks like a mask", sec.Name),
+			"a mask was saved in place of the value: store the value itself, as in `kz put %s`", sec.Name)
 	}
 	if !strings.ContainsFunc(raw, func(r rune) bool { return r < 0x20 && r != '\t' || r == 0x7f }) {
 		return nil

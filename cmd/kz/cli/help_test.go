@@ -73,8 +73,8 @@ func TestHelpReadsWell(t *testing.T) {
 			if c.Short == "" || strings.HasSuffix(c.Short, ".") || !strings.Contains(text, "Usage:\n  "+c.CommandPath()) {
 				t.Errorf("no summary, or no usage: %s", text)
 			}
-			if !c.HasSubCommands() && (c.Example == "" || !strings.HasPrefix(c.Example, "  kz ")) {
-				t.Errorf("it has no example that begins with kz: %q", c.Example)
+			if !c.HasSubCommands() && (!strings.HasPrefix(c.Example, "  ") || !strings.Contains(c.Example, c.CommandPath())) {
+				t.Errorf("it has no example of itself: %q", c.Example)
 			}
 			if !c.HasSubCommands() && topicOf(path) == "" {
 				if again := shown(t, append([]string{"help"}, path...)...); again != text {

@@ -33,7 +33,7 @@ func newHookCmd(a *app) *cobra.Command {
 	var shellName, state string
 	c := &cobra.Command{
 		Use:   "hook --shell bash|zsh|fish",
-		Short: "Load a directory's secrets into the shell, plain, while it is there",
+		Short: "Load a directory's secrets into the shell, for plain mode",
 		Long:  hookLong,
 		Example: `  echo 'eval "$(kz hook --shell bash)"' >> ~/.bashrc
   echo 'eval "$(kz hook --shell zsh)"' >> ~/.zshrc

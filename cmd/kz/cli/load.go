@@ -103,5 +103,5 @@ func noConfiguration(cfg *config.Config) error {
 		return nil
 	}
 	return withHint(fmt.Errorf("no secrets are configured here"),
-		"write a .keyzero.toml, for example:\n[backends.local]\ntype = \"env_file\"\npath = \"secrets.env\"\n[secrets.OPENAI_API_KEY]\nbackend = \"local\"\nhosts = [\"api.openai.com\"]")
+		"`kz init` writes a .keyzero.toml; `kz help quickstart` shows the way")
 }

@@ -63,7 +63,7 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	a.ui.Redact(s.redact)
 	l, err := net.Listen("tcp", f.Listen)
 	if err != nil {
-		return withHint(fmt.Errorf("listening on %s: %w", f.Listen, err), "choose another address with --listen")
+		return withHint(fmt.Errorf("listening on %s: %s", f.Listen, because(err)), "choose another address with --listen; 127.0.0.1:0 takes a free port")
 	}
 	if !onLoopback(l.Addr()) {
 		a.ui.Warnf("%s can be reached from other machines; what clients send to the proxy itself, its credential included, is not encrypted on the way", l.Addr())

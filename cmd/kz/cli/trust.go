@@ -48,6 +48,9 @@ func (a *app) trust(ctx context.Context, file string, yes []string) error {
 		return err
 	}
 	if len(summaries) == 0 {
+		if len(cfg.Sources) == 0 {
+			return noConfiguration(cfg)
+		}
 		a.ui.Notef("every configuration file found here is approved")
 		return nil
 	}

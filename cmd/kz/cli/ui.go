@@ -21,6 +21,7 @@ type ui struct {
 	colour bool
 	redact func(string) string
 	live   bool   // a terminal that can take back what it shows
+	width  int    // columns of the terminal; 0: lines are not broken, so that they can be searched
 	shown  string // the line that Progress shows
 }
 
@@ -81,12 +82,53 @@ func (u *ui) say(colour, label, text string) {
 	defer u.mu.Unlock()
 	text = printable(u.redact(text))
 	indent := "\n" + strings.Repeat(" ", len("kz: ")+len(label))
-	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", indent)
+	text = strings.ReplaceAll(u.fitted(strings.TrimRight(text, "\n"), len(indent)-1), "\n", indent)
 	u.wipe()
 	if u.colour && label != "" {
 		label = colour + strings.TrimSuffix(label, " ") + reset + " "
 	}
 	fmt.Fprintf(u.w, "kz: %s%s\n", label, text)
+}
+
+// fitted breaks long lines between words for a terminal, beside an indent. What stands between backquotes is to be copied
+// and stays whole, as does an indented line.
+func (u *ui) fitted(text string, indent int) string {
+	width := u.width - indent
+	if u.width == 0 || width < 20 {
+		return text
+	}
+	var out []string
+	for _, line := range strings.Split(text, "\n") {
+		if utf8.RuneCountInString(line) <= width || strings.HasPrefix(line, " ") {
+			out = append(out, line)
+			continue
+		}
+		at := ""
+		for _, word := range words(line) {
+			switch {
+			case at == "":
+				at = word
+			case utf8.RuneCountInString(at)+1+utf8.RuneCountInString(word) > width:
+				out = append(out, at)
+				at = word
+			default:
+				at += " " + word
+			}
+		}
+		out = append(out, at)
+	}
+	return strings.Join(out, "\n")
+}
+
+// words splits a line at its spaces, but for those between backquotes.
+func words(line string) []string {
+	quoted := false
+	return strings.FieldsFunc(line, func(r rune) bool {
+		if r == '`' {
+			quoted = !quoted
+		}
+		return r == ' ' && !quoted
+	})
 }
 
 // panicked reports a defect of kz by its place only: the value of a panic, and the

@@ -121,3 +121,24 @@ func TestExitCodes(t *testing.T) {
 		})
 	}
 }
+
+func TestLinesAreBrokenForATerminalOnly(t *testing.T) {
+	t.Parallel()
+	const long = "the store is away: it does not answer, and has not for a while; `kz backends check --config a.toml` says more of it\nsecond"
+	for width, want := range map[int]string{
+		0: "kz: hint: " + strings.ReplaceAll(long, "\n", "\n          ") + "\n",
+		60: "kz: hint: the store is away: it does not answer, and has not\n" +
+			"          for a while; `kz backends check --config a.toml`\n" +
+			"          says more of it\n          second\n",
+		40: "kz: hint: the store is away: it does not\n          answer, and has not for a\n          while;\n" +
+			"          `kz backends check --config a.toml`\n          says more of it\n          second\n",
+	} {
+		var out bytes.Buffer
+		u := newUI(&out, false)
+		u.width = width
+		u.Hintf("%s", long)
+		if out.String() != want {
+			t.Errorf("at %d columns:\n%s", width, out.String())
+		}
+	}
+}

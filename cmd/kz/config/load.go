@@ -80,6 +80,9 @@ func build(o Options, inputs []input) (*Config, error) {
 			r.dirs[in.shown] = filepath.Dir(in.source.RealPath)
 			var root *node
 			if root, problem = in.parse(in.data); problem == nil {
+				problem = masked(root)
+			}
+			if problem == nil {
 				always, sections := r.layers(root)
 				cfg.Sources = append(cfg.Sources, in.source)
 				cfg.files = append(cfg.files, loaded{in.shown, always, sections})
@@ -153,7 +156,7 @@ func (r *reader) environment(o Options, sections []string) string {
 		if slices.Contains(sections, choice.name) {
 			return choice.name
 		}
-		hint := "the configuration has no environment section"
+		hint := "the configuration has no environment section: leave it out, or write one, as in [production.secrets.API_KEY]"
 		if len(sections) > 0 {
 			hint = "the sections are " + printable(strings.Join(sections, ", "))
 		}

@@ -274,7 +274,7 @@ func TestASectionThatIsAskedForMustExist(t *testing.T) {
 	bare := newTree(t, nil).options()
 	bare.Env = "qa"
 	_, err = Load(bare)
-	expect(t, err, `--env names "qa", which is no environment section → the configuration has no environment section`)
+	expect(t, err, `--env names "qa", which is no environment section → the configuration has no environment section: leave it out, or write one, as in [production.secrets.API_KEY]`)
 }
 
 func TestASectionIsLaidOverTheLocalFileToo(t *testing.T) {
