@@ -48,7 +48,7 @@ func Keep(dir string, a *Authority) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeOwn(dir); err != nil {
 		return fmt.Errorf("keeping the authority: %w", err)
 	}
 	if err := checkKeptDir(dir); err != nil {
@@ -225,13 +225,8 @@ func checkKeptDir(dir string) error {
 
 // checkOwn wants the right kind of file, this user's, closed to everybody else.
 func checkOwn(name string, info fs.FileInfo, rightKind bool) error {
-	switch {
-	case !rightKind:
+	if !rightKind {
 		return fmt.Errorf("%s is not what it should be (%s): %w", name, info.Mode().Type(), ErrUnsafeFile)
-	case !ownedByUser(info):
-		return fmt.Errorf("%s belongs to another user: %w", name, ErrUnsafeFile)
-	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("%s has mode %04o, others could reach it: %w", name, info.Mode().Perm(), ErrUnsafeFile)
 	}
-	return nil
+	return onlyOwn(name, info)
 }

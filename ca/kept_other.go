@@ -1,12 +1,20 @@
-//go:build !unix
+//go:build !unix && !windows
 
 package ca
 
-import "io/fs"
+import (
+	"fmt"
+	"io/fs"
+	"os"
+)
 
 const openNoFollow = 0
 
-// ownedByUser cannot tell here, so nothing can be kept.
-func ownedByUser(fs.FileInfo) bool { return false }
+func makeOwn(dir string) error { return os.MkdirAll(dir, 0o700) }
+
+// onlyOwn cannot tell here, so nothing can be kept.
+func onlyOwn(name string, _ fs.FileInfo) error {
+	return fmt.Errorf("%s: who can reach it is not known on this system: %w", name, ErrUnsafeFile)
+}
 
 func syncDir(string) error { return nil }

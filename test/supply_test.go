@@ -99,7 +99,7 @@ func build(t *testing.T, dir string) []byte {
 	return b
 }
 
-// copySources copies what kz is built from.
+// copySources copies what kz is built from, embedded files included.
 func copySources(t *testing.T, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
@@ -117,7 +117,7 @@ func copySources(t *testing.T, from, to string) {
 			}
 			return os.MkdirAll(filepath.Join(to, rel), 0o755)
 		}
-		if !strings.HasSuffix(name, ".go") && name != "go.mod" && name != "go.sum" && name != "services.toml" || strings.HasSuffix(name, "_test.go") {
+		if strings.HasSuffix(name, "_test.go") || !d.Type().IsRegular() {
 			return nil
 		}
 		b, err := os.ReadFile(path)

@@ -7,10 +7,10 @@
 // Three stores are known: the system's, the NSS databases of Firefox and Chromium (where certutil is installed), and
 // the keystore of the JDK that JAVA_HOME names. Only authorities that are bound by critical name constraints are let
 // in. The work is done by github.com/smallstep/truststore, which calls the system's own tools, through sudo where there
-// is one. After each step this package looks into the store itself, and it removes what the tools leave behind.
+// is one. What is here for macOS and Windows is compiled and vetted with the tests, and was never run by them. After each step this package looks into the store itself, and it removes what the tools leave behind.
 //
 // Limits: Firefox from a snap or flatpak has its profiles elsewhere; Java does not check the name constraints of an
-// authority it trusts. Only Linux and macOS are known; nothing is installed where it could not be found again.
+// authority it trusts. Linux, macOS and Windows are known; nothing is installed where it could not be found again.
 //
 // The library keeps settings in globals, so nothing here is safe for concurrent use.
 package truststore
