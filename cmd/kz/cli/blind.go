@@ -339,6 +339,9 @@ func (s *blind) caFilesIn(write func(name string, data []byte) (string, error)) 
 	if files.Bundle, err = write("bundle.pem", ca.Bundle(system, s.Authority)); err != nil {
 		return caFiles{}, err
 	}
+	if files.NodeProxy, err = write(nodeProxyFile, nodeProxy); err != nil {
+		return caFiles{}, err
+	}
 	files.Wgetrc, err = write("wgetrc", wgetrc(files.Bundle))
 	return files, err
 }

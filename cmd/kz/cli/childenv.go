@@ -32,6 +32,7 @@ type caFiles struct {
 	Bundle             string // system roots and the CA
 	TrustStore         string // the same for a JVM, PKCS#12; empty: none
 	TrustStorePassword string
+	NodeProxy          string // what Node.js loads; empty: nothing
 	Wgetrc             string // what points wget at the bundle; empty: none
 }
 
@@ -121,6 +122,9 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 	if spec.Blind != nil {
 		env = mendGitConfig(env)
 		env = spec.Blind.javaOptions(env)
+		if !spec.KeepProxy {
+			env = spec.Blind.nodeOptions(env)
+		}
 		env = spec.Blind.keepWgetrc(env, spec.Parent)
 	}
 	for _, v := range given {
@@ -171,7 +175,7 @@ func secretVariables(spec envSpec, report *envReport) ([]variable, error) {
 func clashes(secrets []envSecret, replaced map[string]bool, blind bool) error {
 	var errs []error
 	for _, s := range secrets {
-		if replaced[s.Name] || blind && s.Name == sessionVariable {
+		if replaced[s.Name] || blind && (s.Name == sessionVariable || s.Name == nodeOptionsVariable) {
 			errs = append(errs, withHint(fmt.Errorf("secret %q has the name of a variable that blind mode sets itself", s.Name),
 				"give it another variable with `env`"))
 		}
