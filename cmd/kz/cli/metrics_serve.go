@@ -41,7 +41,7 @@ const maxMetricsConns = 16
 func (a *app) serveMetrics(address, session string, report func() []resolver.Status) (stop func(), err error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("listening on %s for metrics: %w", address, err), "choose another address with --metrics")
+		return nil, withHint(fmt.Errorf("listening on %s for metrics: %s", address, because(err)), "choose another address with --metrics")
 	}
 	loopback := onLoopback(l.Addr())
 	if !loopback {

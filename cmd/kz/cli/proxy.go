@@ -201,3 +201,11 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 	a.ui.Notef("ready on %s; %s variables for clients in %s", address, strconv.Itoa(strings.Count(string(client), "\n")), f.EnvFile)
 	return remove, nil
 }
+
+// because is why a call of the network failed, without its address, which the message has.
+func because(err error) string {
+	if s := new(os.SyscallError); errors.As(err, &s) {
+		return s.Err.Error()
+	}
+	return err.Error()
+}
