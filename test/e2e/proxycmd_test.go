@@ -279,7 +279,7 @@ func TestSessionFile(t *testing.T) {
 	end := first.Stop()
 	end.Exits(t, 0)
 	b.Clean(res, end)
-	nothingLeft(t, b, first.Get("HTTPS_PROXY"), "proxy.env", "session", "ca/ca.pem", "ca/bundle.pem")
+	nothingLeft(t, b, first.Get("HTTPS_PROXY"), "proxy.env", "session", "ca/ca.pem", "ca/bundle.pem", "ca/node-proxy.cjs")
 
 	second := b.StartProxy(flags...)
 	if !slices.Equal(first.Env, second.Env) {
