@@ -24,10 +24,11 @@ the list of processes.
 A secret with a field is stored in that field; the others stay. Running sessions use the
 new value at their next refresh, or at once with kz reload; their masks stay as they are.
 
-With --missing each secret that its store does not have is asked for.`
+With --missing each secret that its store does not have is asked for. With --from the
+values are taken out of a dotenv file, which stays as it is, in place of asking.`
 
 func newPutCmd(a *app) *cobra.Command {
-	var file, env string
+	var file, env, from string
 	var missing bool
 	c := &cobra.Command{
 		Use:   "put NAME",
@@ -35,7 +36,8 @@ func newPutCmd(a *app) *cobra.Command {
 		Long:  putLong,
 		Example: `  kz put STRIPE_KEY
   kz put TLS_KEY < key.pem
-  kz put --missing`,
+  kz put --missing
+  kz put --missing --from .env`,
 		Args: func(c *cobra.Command, args []string) error {
 			switch {
 			case missing && len(args) > 0:
@@ -50,19 +52,21 @@ func newPutCmd(a *app) *cobra.Command {
 		},
 		RunE: a.outsideOnly(func(c *cobra.Command, args []string) error {
 			if missing {
-				return a.putMissing(c.Context(), file, env)
+				return a.putMissing(c.Context(), file, env, from)
 			}
-			return a.put(c.Context(), file, env, args[0])
+			return a.put(c.Context(), file, env, from, args[0])
 		}),
 	}
 	c.ValidArgsFunction = a.completeSecrets(&file, &env)
 	configFlags(c, &file, &env)
 	c.Flags().BoolVar(&missing, "missing", false, "ask for each secret that its store does not have")
+	c.Flags().StringVar(&from, "from", "", "take values from the dotenv `FILE`")
+	_ = c.MarkFlagFilename("from")
 	return c
 }
 
 // put stores one value.
-func (a *app) put(ctx context.Context, file, env, name string) error {
+func (a *app) put(ctx context.Context, file, env, from, name string) error {
 	cfg, err := a.load(file, env)
 	if err != nil {
 		return err
@@ -82,15 +86,29 @@ func (a *app) put(ctx context.Context, file, env, name string) error {
 	if err != nil {
 		return err
 	}
-	var value string
-	if a.isTerminal(a.stdin) {
-		if value, err = a.askValue(ctx, "the value of "+sec.Name); err != nil {
-			return err
-		}
-	} else if value, err = a.readValue(ctx); err != nil {
+	given, err := a.readFrom(ctx, from, []config.Secret{sec})
+	if err != nil {
 		return err
 	}
-	return a.keep(ctx, sec, store, value)
+	value, ok := given.take(sec.Name)
+	switch {
+	case ok:
+	case from != "":
+		err = withHint(fmt.Errorf("storing %s: %s has no value of that name", sec.Name, from), "leave --from out to be asked for it")
+	case a.isTerminal(a.stdin):
+		value, err = a.askValue(ctx, "the value of "+sec.Name)
+	default:
+		value, err = a.readValue(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.keep(ctx, sec, store, value); err != nil {
+		return err
+	}
+	given.done(sec.Name)
+	given.say(a.ui)
+	return nil
 }
 
 // neededFor is the configuration with no other backends than those that storing one secret takes: nothing is said of the others.
@@ -122,7 +140,7 @@ func neededFor(cfg *config.Config, sec config.Secret) *config.Config {
 }
 
 // putMissing asks for what the stores do not have.
-func (a *app) putMissing(ctx context.Context, file, env string) error {
+func (a *app) putMissing(ctx context.Context, file, env, from string) error {
 	cfg, err := a.load(file, env)
 	if err != nil {
 		return err
@@ -130,8 +148,12 @@ func (a *app) putMissing(ctx context.Context, file, env string) error {
 	if err := noConfiguration(cfg); err != nil {
 		return err
 	}
-	if !a.isTerminal(a.stdin) {
-		return misuse("in a script: kz put NAME < FILE, for each", "--missing asks on the terminal, and there is none")
+	given, err := a.readFrom(ctx, from, cfg.Secrets)
+	if err != nil {
+		return err
+	}
+	if from == "" && !a.isTerminal(a.stdin) {
+		return misuse("in a script: kz put NAME < FILE, for each, or --from a dotenv file", "--missing asks on the terminal, and there is none")
 	}
 	stores, cache, err := a.openStores(cfg, nil)
 	if err != nil {
@@ -162,31 +184,38 @@ func (a *app) putMissing(ctx context.Context, file, env string) error {
 		}
 		asked[at] = true
 		missing++
-		errs = append(errs, a.putOneMissing(ctx, cfg, sec, stores[sec.Backend]))
+		errs = append(errs, a.putOneMissing(ctx, cfg, sec, stores[sec.Backend], given))
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
 	}
+	given.say(a.ui)
 	if missing == 0 && len(errs) == 0 {
 		a.ui.Notef("no secret is missing")
 	}
 	return errors.Join(errs...)
 }
 
-func (a *app) putOneMissing(ctx context.Context, cfg *config.Config, sec config.Secret, store resolver.Resolver) error {
+func (a *app) putOneMissing(ctx context.Context, cfg *config.Config, sec config.Secret, store resolver.Resolver, given *dotenvValues) error {
 	p, err := putter(ctx, cfg, sec, store)
 	if err != nil {
 		return err
 	}
-	value, err := a.askValue(ctx, "the value of "+sec.Name+", for "+sec.Backend+"; nothing leaves it out")
-	if err != nil {
-		return err
+	value, ok := given.take(sec.Name)
+	if !ok && a.isTerminal(a.stdin) {
+		if value, err = a.askValue(ctx, "the value of "+sec.Name+", for "+sec.Backend+"; nothing leaves it out"); err != nil {
+			return err
+		}
 	}
 	if value == "" {
 		a.ui.Notef("left out %s", sec.Name)
 		return nil
 	}
-	return a.keep(ctx, sec, p, value)
+	if err := a.keep(ctx, sec, p, value); err != nil {
+		return err
+	}
+	given.done(sec.Name)
+	return nil
 }
 
 func secretNamed(cfg *config.Config, name string) (config.Secret, error) {

@@ -14,6 +14,9 @@ type Type struct {
 	byName     bool     // a secret that names nothing is kept there under the name of its variable
 }
 
+// ByName reports whether a secret that names nothing is kept there under the name of its variable.
+func (t Type) ByName() bool { return t.byName }
+
 // SettingType is one setting of a backend.
 type SettingType struct {
 	Key   string `json:"key"`

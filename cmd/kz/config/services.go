@@ -19,6 +19,7 @@ type service struct {
 	own       string         // what the host looks like when each user has another; hosts is then empty
 	places    []policy.Place // nil: the default ones
 	mask      string         // template with one {mask}; "" for the bare mask
+	keys      []string       // what the vendor's keys begin with, and nobody else's
 	source    []string       // URLs of the vendor's that say so
 }
 
@@ -35,10 +36,13 @@ func readServices(text string) (map[string]*service, error) {
 		return nil, r.err(nil)
 	}
 	for _, t := range list.items {
-		r.known(t, "a service", []string{"name", "variables", "hosts", "own", "swap", "mask", "source"}, nil)
+		r.known(t, "a service", []string{"name", "variables", "hosts", "own", "swap", "mask", "keys", "source"}, nil)
 		s := &service{name: r.string(t, "name"), own: r.string(t, "own"), hosts: r.hosts(t, "hosts", policy.ParseHostPattern), mask: r.mask(t)}
 		if t.has("swap") {
 			s.places = r.places(t)
+		}
+		for _, v := range r.texts(t, "keys") {
+			s.keys = append(s.keys, v.text)
 		}
 		for _, v := range r.texts(t, "source") {
 			s.source = append(s.source, v.text)
