@@ -274,7 +274,7 @@ func TestTheSummaryTellsWhereTheAuditEnds(t *testing.T) {
 	tally := &tally{next: f}
 	var out bytes.Buffer
 	tally.tell(newUI(&out, false), nil, f)
-	if out.String() != "kz: audit: "+path+"\n" {
+	if out.String() != "kz: 0 requests\nkz: audit: "+path+"\n" {
 		t.Errorf("of nothing: %q", &out)
 	}
 	if err := tally.Write(audit.Event{Host: "a.test"}); err != nil {
@@ -283,7 +283,7 @@ func TestTheSummaryTellsWhereTheAuditEnds(t *testing.T) {
 	out.Reset()
 	tally.tell(newUI(&out, false), nil, f)
 	_, chain := f.End()
-	if want := "kz: audit: " + path + " (1 line, ends in " + chain[:16] + ")\n"; out.String() != want {
+	if want := "kz: 0 requests\nkz: audit: " + path + " (1 line, ends in " + chain[:16] + ")\n"; out.String() != want {
 		t.Errorf("got %q, want %q", &out, want)
 	}
 	if err := os.WriteFile(path, []byte("{}\n"), 0o600); err != nil {

@@ -96,6 +96,7 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	if err := s.proxy.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	s.tally.tellTotals(a.ui)
 	tellAudit(a.ui, s.audit)
 	return nil
 }

@@ -30,6 +30,7 @@ type tally struct {
 	next audit.Sink
 
 	mu       sync.Mutex
+	sum      totals
 	swapped  map[string]map[string]int // secret, host
 	withheld map[string]int            // "secret in place toward host"
 	refused  map[string]int            // "code toward host"
@@ -53,6 +54,7 @@ func (t *tally) count(e audit.Event) {
 		t.swapped, t.withheld, t.refused = map[string]map[string]int{}, map[string]int{}, map[string]int{}
 		t.tunnels, t.distrust = map[string]bool{}, map[string]bool{}
 	}
+	t.sum.add(e)
 	switch {
 	case e.Kind == audit.Tunnel:
 		t.tunnels[place(t.tunnels, e.Host)] = true
@@ -78,10 +80,62 @@ func (t *tally) count(e audit.Event) {
 	}
 }
 
-// tell says at the end of a run what happened to its secrets, and where it is recorded.
-func (t *tally) tell(u *ui, secrets []config.Secret, record *audit.File) {
+// totals are the numbers of a session, or of some of its lines.
+type totals struct{ requests, swapped, withheld, scrubbed, refused, tunnels int }
+
+func (n *totals) add(e audit.Event) {
+	switch {
+	case e.Kind == audit.Tunnel:
+		n.tunnels++
+	case e.Kind == audit.Request:
+		n.requests++
+	case e.Code != "": // without a code it is a client that ended a handshake
+		n.requests++
+		n.refused++
+	}
+	n.swapped += len(e.Swapped)
+	n.withheld += len(e.Withheld)
+	for _, s := range e.Scrubbed {
+		n.scrubbed += s.Count
+	}
+}
+
+// String is, for instance, "14 requests: 9 swapped, 1 refused; 2 tunnels".
+func (n totals) String() string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{n.swapped, "swapped"}, {n.withheld, "withheld"}, {n.scrubbed, "scrubbed"}, {n.refused, "refused"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	text := plural(n.requests, "request")
+	if len(parts) > 0 {
+		text += ": " + strings.Join(parts, ", ")
+	}
+	if n.tunnels > 0 {
+		text += "; " + plural(n.tunnels, "tunnel")
+	}
+	return text
+}
+
+// tellTotals says how much there was.
+func (t *tally) tellTotals(u *ui) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	u.Notef("%s", t.sum)
+}
+
+// tell says at the end of a run what happened to its secrets, and where it is recorded.
+func (t *tally) tell(u *ui, secrets []config.Secret, record *audit.File) {
+	t.tellTotals(u)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sum == (totals{}) && len(t.distrust) == 0 && len(secrets) > 0 {
+		u.Hintf("where a request was expected, `kz doctor -- COMMAND` looks for the reason")
+	}
 	var never []string
 	for _, s := range secrets {
 		if !s.Masked() {

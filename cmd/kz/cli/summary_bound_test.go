@@ -33,3 +33,24 @@ func TestASummaryOfEndlessHostsIsBounded(t *testing.T) {
 		t.Errorf("%d are counted together", n)
 	}
 }
+
+func TestTheTotalsOfASession(t *testing.T) {
+	t.Parallel()
+	var n totals
+	if got := n.String(); got != "0 requests" {
+		t.Errorf("of nothing: %q", got)
+	}
+	swapped, withheld := []audit.Swapped{{Secret: "A", Place: "header"}, {Secret: "B", Place: "body"}}, []audit.Withheld{{Secret: "A", Place: "body"}}
+	for _, e := range []audit.Event{
+		{Kind: audit.Request, Swapped: swapped, Scrubbed: []audit.Scrubbed{{Secret: "A", Count: 3}, {Secret: "B", Count: 4}}},
+		{Kind: audit.Request, Withheld: withheld},
+		{Kind: audit.Refusal, Code: "host_not_bound", Withheld: withheld},
+		{Kind: audit.Refusal}, // a client that ended its handshake
+		{Kind: audit.Tunnel},
+	} {
+		n.add(e)
+	}
+	if got, want := n.String(), "3 requests: 2 swapped, 2 withheld, 7 scrubbed, 1 refused; 1 tunnel"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
