@@ -95,6 +95,7 @@ func (a *app) newControl(session, command string, reload func(ctx context.Contex
 		outer: make(chan struct{}, maxControlConns), inner: make(chan struct{}, maxInsideConns),
 		path: filepath.Join(dir, session+"."+strconv.Itoa(os.Getpid())+socketSuffix)}
 	sweepSockets(dir, a.now())
+	_ = os.Remove(c.path) // it has this process's number, so it is of one that has ended: the first of a container that was killed
 	address, done, err := shortPath(c.path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the control socket: %w", err)

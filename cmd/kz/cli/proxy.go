@@ -32,7 +32,12 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 		return err
 	}
 	if f.Metrics != "" {
-		if f.Metrics, err = metricsAddress(f.Metrics); err != nil {
+		if f.Metrics, err = sideAddress("--metrics", "9464", f.Metrics); err != nil {
+			return err
+		}
+	}
+	if f.Health != "" {
+		if f.Health, err = sideAddress("--health", "9465", f.Health); err != nil {
 			return err
 		}
 	}
@@ -54,6 +59,23 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	defer s.close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	if os.Getpid() == 1 { // in a container, where what others leave behind is its to see to
+		if err := adoptOrphans(); err != nil {
+			return err
+		}
+	}
+	// Before the stores are asked: a prober need not wait for one that is slow.
+	state := &life{report: s.cache.Report, fetch: func(ctx context.Context, name string) { _, _ = s.cache.Get(ctx, name) }, now: a.now}
+	for _, one := range sides(
+		side{flag: "--metrics", address: f.Metrics, what: "metrics", tells: "they name the backends", routes: metricsRoutes(s.ID, s.cache.Report)},
+		side{flag: "--health", address: f.Health, what: "health", tells: "it names the backends", routes: state.routes()},
+	) {
+		stopSide, err := a.serveSide(one)
+		if err != nil {
+			return err
+		}
+		defer stopSide()
+	}
 	watched := a.watch(s.cache, s.names(), runPatience)
 	err = s.resolve(ctx)
 	watched()
@@ -72,33 +94,44 @@ func (a *app) proxy(ctx context.Context, f proxyFlags) error {
 	served := make(chan error, 1)
 	go func() { served <- s.proxy.Serve(l) }()
 	defer a.openControl(s, "kz proxy", reloader{a, f.Config, f.Env, nil}).close()
-	if f.Metrics != "" {
-		stopMetrics, err := a.serveMetrics(f.Metrics, s.ID, s.cache.Report)
-		if err != nil {
-			return err
-		}
-		defer stopMetrics()
-	}
 	remove, err := a.announce(ctx, s, f, advertise(l.Addr().String()))
 	if err != nil {
 		return err
 	}
 	defer remove()
+	state.set(serving)
 	select {
 	case <-ctx.Done():
 	case err := <-served:
 		return fmt.Errorf("serving: %w", err)
 	}
-	stop() // a second signal ends at once
-	a.ui.Notef("stopping; what is in flight has %s", shutdownGrace)
+	state.set(stopping)
 	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
-	if err := s.proxy.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	defer cutShort(cancel)()
+	stop()
+	a.ui.Notef("stopping; what is in flight has %s", shutdownGrace)
+	if err := s.proxy.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	s.tally.tellTotals(a.ui)
 	tellAudit(a.ui, s.audit)
 	return nil
+}
+
+// cutShort calls cancel at the next signal, until stop: what is in flight then ends at once, and what the proxy leaves behind
+// is still taken away. The first process of a container would not die of the signal itself.
+func cutShort(cancel func()) (stop func()) {
+	again, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(again, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		select {
+		case <-again:
+			cancel()
+		case <-done:
+		}
+	}()
+	return func() { signal.Stop(again); close(done) }
 }
 
 // onLoopback asks the listener itself: what a name stands for is not kz's to decide.

@@ -103,6 +103,7 @@ type proxyFlags struct {
 	ClientCADir string // "": as CADir
 	Authority   string // "" (in memory) or "installed"
 	Metrics     string // "": nowhere
+	Health      string // "": nowhere
 	Audit       string
 	LogLevel    slog.Level
 }
@@ -135,6 +136,7 @@ func proxyCommand(serve func(ctx context.Context, f proxyFlags) error) *cobra.Co
 	fs.StringVar(&f.ClientCADir, "client-ca-dir", "", "where a container mounts them (`DIR`), for the env file")
 	fs.StringVar(&f.Authority, "authority", "", "`installed`: the CA of `kz ca install` instead of one in memory")
 	fs.StringVar(&f.Metrics, "metrics", "", "serve counters for Prometheus at `[ADDRESS:]PORT`, without a credential; a port alone is on 127.0.0.1")
+	fs.StringVar(&f.Health, "health", "", "serve /healthz and /readyz at `[ADDRESS:]PORT`, without a credential; a port alone is on 127.0.0.1")
 	auditFlag(c, &f.Audit)
 	logLevelFlag(c, &f.LogLevel)
 	return c

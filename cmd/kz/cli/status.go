@@ -17,7 +17,7 @@ import (
 )
 
 func newStatusCmd(a *app) *cobra.Command {
-	var file, env string
+	var file, env, health string
 	var asJSON, metrics bool
 	c := &cobra.Command{
 		Use:   "status",
@@ -25,22 +25,33 @@ func newStatusCmd(a *app) *cobra.Command {
 		Long: `Resolve each secret from its store, all at the same time, and say by backend whether each
 can be had, why not, and how long it took. A value is never shown. With --metrics nothing is
 resolved: the running sessions are asked for their counters, which are printed in the
-Prometheus text format.`,
-		Example: "  kz status\n  kz status --env production --json\n  kz status --metrics",
+Prometheus text format. With --health the ` + "`kz proxy --health`" + ` at that address is asked whether it
+is ready; the exit code is 1 when it is not, as health checks of images want it.`,
+		Example: "  kz status\n  kz status --env production --json\n  kz status --metrics\n  kz status --health 9465",
 		Args:    arguments(),
-		RunE: a.outsideOnly(func(c *cobra.Command, _ []string) error {
-			switch {
-			case metrics && (asJSON || file != "" || env != ""):
-				return misuse("leave the other flags out", "--metrics is about the running sessions, and their counters are no JSON")
-			case metrics:
-				return a.printMetrics()
-			}
-			return a.status(c.Context(), file, env, asJSON)
-		}),
+	}
+	resolving := a.outsideOnly(func(c *cobra.Command, _ []string) error {
+		if metrics {
+			return a.printMetrics()
+		}
+		return a.status(c.Context(), file, env, asJSON)
+	})
+	c.RunE = func(c *cobra.Command, args []string) error {
+		others := asJSON || file != "" || env != ""
+		switch {
+		case metrics && (others || health != ""):
+			return misuse("leave the other flags out", "--metrics is about the running sessions, and their counters are no JSON")
+		case health != "" && others:
+			return misuse("leave the other flags out", "--health asks one running proxy, and resolves nothing")
+		case health != "": // also where kz would refuse itself to a blind child: whoever reaches the address may ask it
+			return a.askHealth(c.Context(), health)
+		}
+		return resolving(c, args)
 	}
 	configFlags(c, &file, &env)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the outcome as JSON")
 	c.Flags().BoolVar(&metrics, "metrics", false, "print the counters of the running sessions, in the Prometheus text format")
+	c.Flags().StringVar(&health, "health", "", "ask the proxy at `[ADDRESS:]PORT` whether it is ready, for the health check of an image")
 	return c
 }
 
