@@ -20,6 +20,7 @@ import (
 //	KZ_TEST_SOPS        sops; default CACHE/sops
 //	KZ_TEST_GCPCLIENT   the program of test/gcpclient; default CACHE/gcpclient
 //	KZ_TEST_NODE        Node 24; default the one in CACHE/node
+//	KZ_TEST_NODES       other versions of Node, each in a directory; default CACHE/nodes
 //	KZ_TEST_TRUSTSTORE=1  tests may change this machine's trust stores (they undo it)
 //
 // CACHE is $XDG_CACHE_HOME/kz-test, or ~/.cache/kz-test.
@@ -83,6 +84,21 @@ func Node(t testing.TB) string {
 	}
 	Missing(t, "Node.js 24, which KZ_TEST_NODE may name")
 	return ""
+}
+
+// NodeVersion is another version of Node.js, as `test/run` installs it: "20", "22.20" or "22".
+func NodeVersion(t testing.TB, version string) string {
+	t.Helper()
+	dir := os.Getenv("KZ_TEST_NODES")
+	if dir == "" {
+		dir = filepath.Join(CacheDir(), "nodes")
+	}
+	found, _ := filepath.Glob(filepath.Join(dir, version, "node_modules", "node-linux-*", "bin", "node"))
+	if len(found) == 0 {
+		Missing(t, "Node.js "+version+", which `test/run` installs or KZ_TEST_NODES has")
+		return ""
+	}
+	return found[0]
 }
 
 // NodeModules is the directory in which npm has put the given modules: a program finds them there by NODE_PATH.
