@@ -16,6 +16,7 @@ import (
 //	KZ_TEST_KZ          a kz to test, in place of one built from the sources
 //	KZ_TEST_VAULT       the program of test/vaultsrv; default CACHE/vaultsrv
 //	KZ_TEST_NPM         the directory in which npm has put modules; default CACHE/npm
+//	KZ_TEST_AGENTS      the directory in which npm has put Claude Code and Codex; default CACHE/agents
 //	KZ_TEST_H2SPEC      h2spec; default CACHE/h2spec
 //	KZ_TEST_SOPS        sops; default CACHE/sops
 //	KZ_TEST_GCPCLIENT   the program of test/gcpclient; default CACHE/gcpclient
