@@ -16,7 +16,7 @@ var guardedCommands = map[string]string{
 }
 
 // openCommands only look, at what the child may see.
-var openCommands = []string{"kz", "kz validate", "kz backends", "kz ca", "kz ca export", "kz ca status", "kz audit", "kz hook", "kz completion", "kz completion bash",
+var openCommands = []string{"kz", "kz validate", "kz backends", "kz ca", "kz ca export", "kz ca status", "kz audit", "kz explain", "kz hook", "kz completion", "kz completion bash",
 	"kz completion zsh", "kz completion fish", "kz version", "kz help", "kz demo-agent"}
 
 func TestEveryCommandIsGuardedOrOpen(t *testing.T) {
@@ -71,6 +71,7 @@ func TestCompletionKnowsNames(t *testing.T) {
 	for line, want := range map[string]string{
 		"export --only ":                        "KEY\tin aws\n",
 		"run --only KEY,":                       "KEY,PART\tin aws\n",
+		"explain ":                              "PART\tin aws\n",
 		"put ":                                  "KEY\tin aws\nPART\tin aws\nPINNED\tin aws\n",
 		"backends rm ":                          "aws\taws_secrets_manager\n",
 		"backends check ":                       "aws\taws_secrets_manager\n",
@@ -81,7 +82,7 @@ func TestCompletionKnowsNames(t *testing.T) {
 	} {
 		a, stdout, _ := testApp(w.env...)
 		args := strings.Split(line, " ")
-		if slices.Contains([]string{"put", "backends", "export", "run"}, args[0]) && (args[0] != "backends" || args[1] != "add") {
+		if slices.Contains([]string{"put", "explain", "backends", "export", "run"}, args[0]) && (args[0] != "backends" || args[1] != "add") {
 			at := len(args) - 1
 			if args[0] == "export" || args[0] == "run" {
 				at = 1

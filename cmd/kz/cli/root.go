@@ -20,7 +20,7 @@ func commandGroups(a *app) []commandGroup {
 		{"run", "Run a program:", []*cobra.Command{newRunCmd(a), newProxyCmd(a), newExportCmd(a), newHookCmd(a), newReloadCmd(a), newDemoCmd(a)}},
 		{"config", "Say which secrets, and where they may go:", []*cobra.Command{newInitCmd(a), newBackendsCmd(a), newPutCmd(a), newValidateCmd(a), newTrustCmd(a)}},
 		{"trust", "Certificates:", []*cobra.Command{newCACmd(a)}},
-		{"inspect", "See what happens:", []*cobra.Command{newStatusCmd(a), newAuditCmd(a)}},
+		{"inspect", "See what happens:", []*cobra.Command{newStatusCmd(a), newAuditCmd(a), newExplainCmd(a)}},
 		{"more", "More:", []*cobra.Command{newCompletionCmd(a), newVersionCmd(a), newDemoAgentCmd(a)}},
 	}
 }
@@ -108,10 +108,15 @@ func group(c *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 		if at.HasSubCommands() && at.Flags().NArg() > 0 { // the flags of a command that is none
 			return unknownCommand(at, at.Flags().Arg(0))
 		}
+		if !at.HasParent() { // most likely one of kz run
+			return misuse(startsPrograms, "%v", err)
+		}
 		return err
 	})
 	return c
 }
+
+const startsPrograms = "a program is started with `kz run --blind -- PROGRAM`"
 
 func unknownCommand(parent *cobra.Command, word string) error {
 	hint := seeHelp(parent)
@@ -119,7 +124,7 @@ func unknownCommand(parent *cobra.Command, word string) error {
 		path := parent.CommandPath() + " "
 		hint = "did you mean `" + path + strings.Join(near, "` or `"+path) + "`?"
 	} else if !parent.HasParent() {
-		hint = "`kz help` lists the commands; a program is started with `kz run -- PROGRAM`"
+		hint = "`kz help` lists the commands; " + startsPrograms
 	}
 	return misuse(hint, "unknown command %q", word)
 }
