@@ -185,7 +185,7 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 		path := filepath.Join(f.CADir, name)
 		// Public files, read by whatever user a container has.
 		if err := writeFileMode(path, data, 0o644); err != nil {
-			return "", err
+			return "", withHint(err, "--ca-dir must be a directory that kz may write to; clients mount it read-only")
 		}
 		if f.SessionFile == "" {
 			cleanups = append(cleanups, func() { _ = os.Remove(path) }) // its authority has ended
@@ -202,7 +202,7 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 	} else if f.CADir, err = filepath.Abs(f.CADir); err != nil {
 		return nil, err
 	} else if err := os.MkdirAll(f.CADir, 0o755); err != nil {
-		return nil, fmt.Errorf("making the CA directory: %w", err)
+		return nil, withHint(fmt.Errorf("making the CA directory: %w", err), "--ca-dir must be a directory that kz may write to; clients mount it read-only")
 	}
 	files, err := s.caFilesIn(func(name string, data []byte) (string, error) {
 		path, err := write(name, data)
@@ -226,8 +226,8 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 		a.ui.Notef("ready on %s; a client needs the variables above", address)
 		return remove, err
 	}
-	if err := writeFileAtomic(f.EnvFile, client); err != nil {
-		return nil, err
+	if err := writeFileMode(f.EnvFile, client, f.EnvFileMode); err != nil {
+		return nil, withHint(err, "--env-file must lie in a directory that kz may write to")
 	}
 	if f.SessionFile == "" {
 		cleanups = append(cleanups, func() { _ = os.Remove(f.EnvFile) }) // its credential has ended

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"reflect"
 	"strings"
@@ -100,9 +101,19 @@ func TestProxyFlags(t *testing.T) {
 	var got proxyFlags
 	root := withRoot(proxyCommand(func(_ context.Context, f proxyFlags) error { got = f; return nil }))
 	err := execute(background(), root, strings.Fields("proxy --listen 0.0.0.0:8080 --advertise gw --authority installed"))
-	want := proxyFlags{Listen: "0.0.0.0:8080", Advertise: "gw", Authority: "installed", LogLevel: slog.LevelInfo}
+	want := proxyFlags{Listen: "0.0.0.0:8080", Advertise: "gw", Authority: "installed", LogLevel: slog.LevelInfo, EnvFileMode: 0o600}
 	if err != nil || got != want {
 		t.Errorf("flags %+v, error %v", got, err)
+	}
+	for mode, want := range map[string]fs.FileMode{"0600": 0o600, "640": 0o640} {
+		if err := execute(background(), root, []string{"proxy", "--env-file-mode", mode}); err != nil || got.EnvFileMode != want {
+			t.Errorf("mode %s: %v, %v", mode, got.EnvFileMode, err)
+		}
+	}
+	for _, mode := range []string{"0644", "0660", "0604", "04640", "u=rw", "", "0x1a0"} {
+		if err := execute(background(), root, []string{"proxy", "--env-file-mode", mode}); exitCode(err) != exitMisuse {
+			t.Errorf("mode %q: %v, %v", mode, got.EnvFileMode, err)
+		}
 	}
 	a.ui.Error(execute(background(), root, strings.Fields("proxy --authority borrowed")))
 	if !strings.Contains(errs.String(), `unknown authority "borrowed"`) {

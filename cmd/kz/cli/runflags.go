@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -99,6 +102,7 @@ type proxyFlags struct {
 	Advertise   string // "": what is listened on
 	SessionFile string
 	EnvFile     string
+	EnvFileMode fs.FileMode // 0600, or 0640
 	CADir       string
 	ClientCADir string // "": as CADir
 	Authority   string // "" (in memory) or "installed"
@@ -108,15 +112,25 @@ type proxyFlags struct {
 	LogLevel    slog.Level
 }
 
-const proxyExample = `  kz proxy --env-file kz.env --ca-dir ./ca --client-ca-dir /kz
-  docker run --network host --env-file kz.env -v ./ca:/kz:ro agent`
+const proxyLong = `Run the proxy by itself, for containers and other machines' sandboxes, until SIGTERM. What
+a client must set goes to standard output, or into --env-file once the proxy is ready. What
+is in flight at the end has ten seconds; a second signal ends it at once.
+
+How to put it beside a container, so that nothing else is reached from there, is told by
+` + "`kz help containers`" + `.`
+
+const proxyExample = `  kz proxy --env-file kz.env --ca-dir ./ca
+  kz proxy --listen 172.30.0.1:8080 --advertise 172.30.0.1 \
+    --env-file kz.env --ca-dir ./ca --client-ca-dir /kz --health 9465
+  docker run --network kz --env-file kz.env -v ./ca:/kz:ro agent`
 
 // proxyCommand is `kz proxy` with what it does left open.
 func proxyCommand(serve func(ctx context.Context, f proxyFlags) error) *cobra.Command {
-	f := proxyFlags{LogLevel: slog.LevelInfo}
+	f := proxyFlags{LogLevel: slog.LevelInfo, EnvFileMode: 0o600}
 	c := &cobra.Command{
 		Use:     "proxy",
 		Short:   "Swap masks for containers and other sandboxes, until stopped",
+		Long:    proxyLong,
 		Example: proxyExample,
 		Args:    arguments(),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -132,6 +146,7 @@ func proxyCommand(serve func(ctx context.Context, f proxyFlags) error) *cobra.Co
 	fs.StringVar(&f.Advertise, "advertise", "", "what clients dial (`HOST[:PORT]`), for the env file")
 	fs.StringVar(&f.SessionFile, "session-file", "", "keep credential, masks and CA in `FILE` over restarts")
 	fs.StringVar(&f.EnvFile, "env-file", "", "write the client's environment to `FILE`, in the form of docker --env-file")
+	fs.Var((*modeValue)(&f.EnvFileMode), "env-file-mode", "its mode: 0600, or 0640 where clients share a group with kz and no user")
 	fs.StringVar(&f.CADir, "ca-dir", "", "put the public CA files into `DIR`")
 	fs.StringVar(&f.ClientCADir, "client-ca-dir", "", "where a container mounts them (`DIR`), for the env file")
 	fs.StringVar(&f.Authority, "authority", "", "`installed`: the CA of `kz ca install` instead of one in memory")
@@ -140,6 +155,24 @@ func proxyCommand(serve func(ctx context.Context, f proxyFlags) error) *cobra.Co
 	auditFlag(c, &f.Audit)
 	logLevelFlag(c, &f.LogLevel)
 	return c
+}
+
+// modeValue is the mode of the env file as a flag. It holds a credential: no other user gets it.
+type modeValue fs.FileMode
+
+func (m *modeValue) String() string { return fmt.Sprintf("%04o", uint32(*m)) }
+func (m *modeValue) Type() string   { return "mode" }
+
+func (m *modeValue) Set(s string) error {
+	switch strings.TrimLeft(s, "0") {
+	case "600":
+		*m = 0o600
+	case "640":
+		*m = 0o640
+	default:
+		return errors.New("want 0600 or 0640")
+	}
+	return nil
 }
 
 // configFlags choose the configuration; run, proxy and most others take them.
