@@ -16,13 +16,12 @@ import (
 	"kz/proxy/policy"
 )
 
-// serveFront is what clients of the listener talk to: CONNECT and absolute-form requests, with the session's credential.
+// serveFront is what clients of the listener talk to: CONNECT and absolute-form requests, with the session's credential
+// or from a client that is vouched for.
 func (p *Proxy) serveFront(w http.ResponseWriter, r *http.Request) {
 	gotHead(clientOf(r.Context()))
-	if !p.authenticated(r) {
-		ref := &refusal{Code: codeProxyCredential, Message: "the proxy credential is missing or wrong",
-			Hint: "use the proxy URL from this session's environment, HTTPS_PROXY, as it is"}
-		ref.write(w, p.nextRequest())
+	if !p.authenticated(r) && !p.vouched(r) {
+		credentialRefusal(r).write(w, p.nextRequest())
 		return
 	}
 	admit(r.Context())

@@ -128,6 +128,8 @@ type limitedConn struct {
 	release  func()
 	stranger *time.Timer // closes the connection
 	head     headMeter
+
+	asked, vouched bool // see vouch
 }
 
 // Read implements net.Conn.
@@ -147,7 +149,7 @@ func withClient(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
-// admit lets the connection of a request stay: it has shown the session's credential.
+// admit lets the connection of a request stay: it has shown the session's credential, or is vouched for.
 func admit(ctx context.Context) {
 	if c, ok := ctx.Value(clientKey{}).(*limitedConn); ok {
 		c.stranger.Stop()

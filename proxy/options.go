@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"net/url"
 
@@ -31,6 +32,10 @@ type Options struct {
 	// fetch them again, unless that was done a moment ago, and returns when there is an outcome or ctx is done, which it
 	// may be from the start; what was begun goes on. Nil: nothing is done.
 	Rejected func(ctx context.Context, names []string) error
+	// Vouched says that the client of a connection may do without the credential: that it is surely one of those which were
+	// given it, but cannot send it. It is asked at most once for each connection, when a request carries no credential at all,
+	// before anything is looked up or dialled, and may take a few seconds. Several calls may be under way. Nil: nobody may.
+	Vouched func(client net.Conn) bool
 
 	Log           *slog.Logger                   // nil: nothing is logged
 	Roots         func() (*x509.CertPool, error) // who may sign for upstreams; asked at the first connection. Nil: the system's
