@@ -26,7 +26,8 @@ func newAuditCmd(a *app) *cobra.Command {
 		Use:   "audit [FILE…]",
 		Short: "Read what was swapped, withheld and refused",
 		Long: `Read the audit: one line for each request and each tunnel, by the names of secrets. Without
-a file, the latest session's.
+a file, the latest session's. On a terminal rows are cut to its width; elsewhere, and with
+--json, nothing is cut.
 
 With --verify, follow the chain of hashes in each file from its first line to its last, and
 say where it does not fit: a line that was changed, added, moved or removed. The exit code is 1 then.
@@ -56,7 +57,7 @@ func (a *app) audit(ctx context.Context, f auditFlags, paths []string) error {
 		}
 		files.dir = filepath.Join(dir, "audit")
 	}
-	p := &auditPrinter{w: a.stdout, json: f.JSON, zone: a.now().Location()}
+	p := &auditPrinter{w: a.stdout, json: f.JSON, zone: a.now().Location(), table: a.newAuditTable()}
 	switch {
 	case f.Verify:
 		return a.verifyAudit(files)

@@ -51,13 +51,18 @@ func (a *app) followAudit(ctx context.Context, files auditFiles, p *auditPrinter
 				if !ofSession(l.Session, wanted) || !ofSession(l.Session, latest) {
 					return nil
 				}
+				a.ui.Progress("") // it may be on the same terminal
 				return p.print(path, l)
 			}); err != nil {
 				return err
 			}
 		}
+		if p.table != nil && !p.json {
+			a.ui.Progress("following: " + p.table.sum.String())
+		}
 		select {
 		case <-ctx.Done():
+			a.ui.Progress("")
 			return nil
 		case <-tick.C:
 		}

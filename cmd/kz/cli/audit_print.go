@@ -67,6 +67,8 @@ type auditPrinter struct {
 	json bool
 	zone *time.Location
 	last string // the session of the line before
+
+	table *auditTable // on a terminal; nil elsewhere
 }
 
 const auditColumns = "%-8s  %-36s  %-28s  %-6s  %-24s  %-24s  %s\n"
@@ -74,6 +76,10 @@ const auditColumns = "%-8s  %-36s  %-28s  %-6s  %-24s  %-24s  %s\n"
 func (p *auditPrinter) print(path string, l auditLine) error {
 	if p.json {
 		_, err := fmt.Fprintf(p.w, "%s\n", printableJSON(l.raw))
+		return err
+	}
+	if p.table != nil {
+		_, err := io.WriteString(p.w, p.table.rows(path, l))
 		return err
 	}
 	if l.Session != p.last {
