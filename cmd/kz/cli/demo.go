@@ -107,7 +107,22 @@ type demoAPI struct {
 }
 
 func startDemoAPI() (*demoAPI, error) {
-	authority, err := ca.New(ca.Options{Name: "demo API"})
+	api := &demoAPI{received: make(chan string, 10)}
+	l, err := api.listen("demo API")
+	if err != nil {
+		return nil, err
+	}
+	api.serve(l, func(w http.ResponseWriter, r *http.Request) {
+		api.received <- r.Host + " " + r.Header.Get("Authorization")
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{"your_key": strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")})
+	})
+	return api, nil
+}
+
+// listen opens a TLS port on loopback that has a certificate, of an authority of its own, for every name.
+func (api *demoAPI) listen(name string) (net.Listener, error) {
+	authority, err := ca.New(ca.Options{Name: name})
 	if err != nil {
 		return nil, err
 	}
@@ -121,15 +136,13 @@ func startDemoAPI() (*demoAPI, error) {
 	if err != nil {
 		return nil, err
 	}
-	api := &demoAPI{authority: authority, address: l.Addr().String(), received: make(chan string, 10)}
-	api.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			api.received <- r.Host + " " + r.Header.Get("Authorization")
-			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(map[string]string{"your_key": strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")})
-		})}
+	api.authority, api.address = authority, l.Addr().String()
+	return l, nil
+}
+
+func (api *demoAPI) serve(l net.Listener, answer http.HandlerFunc) {
+	api.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: answer}
 	go func() { _ = api.server.Serve(l) }()
-	return api, nil
 }
 
 // demo runs the main job, with a configuration of its own, and checks what it shows.

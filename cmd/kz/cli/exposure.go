@@ -12,22 +12,48 @@ import (
 	"kz/resolver/agefile"
 )
 
-// wellKnown are the files below the home directory in which credentials usually lie.
-var wellKnown = []string{
-	".aws/credentials", ".aws/sso/cache", ".aws/cli/cache", ".vault-token",
-	".config/gcloud/application_default_credentials.json", ".azure/msal_token_cache.json", ".azure/service_principal_entries.json", ".config/gh/hosts.yml",
-	".netrc", ".git-credentials", ".docker/config.json", ".kube/config", ".npmrc", ".pypirc", ".cargo/credentials.toml",
-	".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa", ".gnupg/private-keys-v1.d",
+// wellKnown are the files below the home directory in which credentials usually lie, by the kind of exposed.
+var wellKnown = []struct {
+	kind  string
+	names []string
+}{
+	{"aws", []string{".aws/credentials", ".aws/sso/cache", ".aws/cli/cache"}},
+	{"vault", []string{".vault-token"}},
+	{"google", []string{".config/gcloud/application_default_credentials.json"}},
+	{"azure", []string{".azure/msal_token_cache.json", ".azure/service_principal_entries.json"}},
+	{"git", []string{".config/gh/hosts.yml", ".netrc", ".git-credentials"}},
+	{"docker-login", []string{".docker/config.json"}},
+	{"kubernetes", []string{".kube/config"}},
+	{"registry", []string{".npmrc", ".pypirc", ".cargo/credentials.toml"}},
+	{"ssh-key", []string{".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa"}},
+	{"gnupg", []string{".gnupg/private-keys-v1.d"}},
+}
+
+// exposed is one thing that a program of this user could read or use.
+type exposed struct {
+	kind string // of a group for which the same is to be done; see exposures
+	what string // as a person knows it
+	path string // "" when it is no file
 }
 
 // exposure lists what a program of this user could read of credentials without asking kz: only what is there and open to
 // it. The files of the configuration come first.
 func (a *app) exposure(cfg *config.Config) []string {
+	var all []string
+	for _, e := range a.exposed(cfg) {
+		all = append(all, e.what)
+	}
+	return slices.Compact(all)
+}
+
+// exposed is exposure with the kind of each.
+func (a *app) exposed(cfg *config.Config) []exposed {
 	home := a.getenv("HOME")
-	var found []string
+	var found []exposed
+	kind := "store"
 	file := func(path string) {
 		if filepath.IsAbs(path) && accessible(path, false) {
-			found = append(found, underHome(path, home))
+			found = append(found, exposed{kind, underHome(path, home), path})
 		}
 	}
 	for name, b := range cfg.Backends {
@@ -47,18 +73,26 @@ func (a *app) exposure(cfg *config.Config) []string {
 			case accessible(path+".key", false):
 				file(path + ".key")
 			case accessible(path, false):
-				found = append(found, "the keychain (key of backend "+name+")")
+				found = append(found, exposed{kind, "the keychain (key of backend " + name + ")", ""})
 			}
 		}
 	}
-	slices.Sort(found)
-	found = append(found, openStores(cfg)...)
-	for _, name := range wellKnown {
-		file(filepath.Join(home, name))
+	slices.SortFunc(found, func(a, b exposed) int { return strings.Compare(a.what, b.what) })
+	for _, what := range openStores(cfg) {
+		found = append(found, exposed{kind, what, ""})
 	}
-	for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "KUBECONFIG", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_FEDERATED_TOKEN_FILE"} {
-		file(a.getenv(name))
+	for _, group := range wellKnown {
+		kind = group.kind
+		for _, name := range group.names {
+			file(filepath.Join(home, name))
+		}
 	}
+	for _, v := range []struct{ kind, name string }{{"aws", "AWS_SHARED_CREDENTIALS_FILE"}, {"google", "GOOGLE_APPLICATION_CREDENTIALS"},
+		{"kubernetes", "KUBECONFIG"}, {"aws", "AWS_WEB_IDENTITY_TOKEN_FILE"}, {"azure", "AZURE_FEDERATED_TOKEN_FILE"}} {
+		kind = v.kind
+		file(a.getenv(v.name))
+	}
+	kind = "store"
 	for _, entry := range a.environ {
 		name, path, _ := splitVar(entry)
 		if _, ok := ofFile(name); ok {
@@ -66,25 +100,27 @@ func (a *app) exposure(cfg *config.Config) []string {
 		}
 	}
 	if state, err := a.stateDir(); err == nil {
+		kind = "authority"
 		file(filepath.Join(state, "ca", "authority.pem"))
 	}
-	socket := func(path, what string) {
+	socket := func(kind, path, what string) {
 		if filepath.IsAbs(path) && accessible(path, true) {
-			found = append(found, what)
+			found = append(found, exposed{kind, what, path})
 		}
 	}
-	socket(a.getenv("SSH_AUTH_SOCK"), "the SSH agent")
+	socket("ssh-agent", a.getenv("SSH_AUTH_SOCK"), "the SSH agent")
+	docker := len(found)
 	for _, path := range []string{strings.TrimPrefix(a.getenv("DOCKER_HOST"), "unix://"), "/var/run/docker.sock"} {
-		if !slices.Contains(found, "docker") {
-			socket(path, "docker")
+		if len(found) == docker {
+			socket("docker", path, "docker")
 		}
 	}
 	bus, _, _ := strings.Cut(strings.TrimPrefix(a.getenv("DBUS_SESSION_BUS_ADDRESS"), "unix:path="), ",")
 	if bus == "" {
 		bus = "/run/user/" + strconv.Itoa(os.Getuid()) + "/bus"
 	}
-	socket(bus, "the session's bus (keyring)")
-	return slices.Compact(found)
+	socket("keyring", bus, "the session's bus (keyring)")
+	return found
 }
 
 // openStores are the backends of the configuration that give any program of this user what they give kz. Neither a
