@@ -166,3 +166,14 @@ func output(argv ...string) (string, error) {
 	out, err := cmd.Output()
 	return string(out), err
 }
+
+// ModuleProgram is a program that a module of npm brings: a path below [NodeModules], in which * stands for the platform.
+func ModuleProgram(t testing.TB, pattern string) string {
+	t.Helper()
+	found, _ := filepath.Glob(filepath.Join(NodeModules(t), filepath.FromSlash(pattern)))
+	if len(found) == 0 {
+		Missing(t, "the program "+pattern+" of npm, which `test/run` installs or KZ_TEST_NPM has")
+		return ""
+	}
+	return found[0]
+}
