@@ -20,6 +20,8 @@ import (
 //	KZ_TEST_H2SPEC      h2spec; default CACHE/h2spec
 //	KZ_TEST_SOPS        sops; default CACHE/sops
 //	KZ_TEST_GCPCLIENT   the program of test/gcpclient; default CACHE/gcpclient
+//	KZ_TEST_REQWEST     the program of test/reqwest; default CACHE/reqwest
+//	KZ_TEST_CARGO       cargo, beside its rustc; default the one of rustc or the system's
 //	KZ_TEST_NODE        Node 24; default the one in CACHE/node
 //	KZ_TEST_NODES       other versions of Node, each in a directory; default CACHE/nodes
 //	KZ_TEST_TRUSTSTORE=1  tests may change this machine's trust stores (they undo it)
@@ -155,6 +157,39 @@ func GCPClient(t testing.TB) string {
 		Missing(t, "Google's client, which `test/run` builds or KZ_TEST_GCPCLIENT names")
 	}
 	return path
+}
+
+// Reqwest is the program of test/reqwest.
+func Reqwest(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("KZ_TEST_REQWEST")
+	if path == "" {
+		path = filepath.Join(CacheDir(), "reqwest")
+	}
+	if _, err := os.Stat(path); err != nil {
+		Missing(t, "a client on reqwest, which `test/run` builds or KZ_TEST_REQWEST names")
+	}
+	return path
+}
+
+// Cargo is cargo, in the directory that has rustc, too.
+func Cargo(t testing.TB) string {
+	t.Helper()
+	places := []string{os.Getenv("KZ_TEST_CARGO")}
+	if places[0] == "" {
+		// Where rustup rules, the programs of its PATH ask for the toolchain in HOME: what they lead to does not.
+		if root, err := exec.Command("rustc", "--print", "sysroot").Output(); err == nil {
+			places = append(places, filepath.Join(strings.TrimSpace(string(root)), "bin", "cargo"))
+		}
+		places = append(places, "/usr/bin/cargo")
+	}
+	for _, path := range places {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	Missing(t, "cargo, which KZ_TEST_CARGO may name")
+	return ""
 }
 
 // output runs a program in an empty environment.

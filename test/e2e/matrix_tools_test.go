@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"kz/test/origin"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -21,20 +23,92 @@ func script(program, text string) func(t *testing.T, c *attempt) []string {
 	}
 }
 
+// program is a call of a program with arguments.
+func program(name string, args ...string) func(t *testing.T, c *attempt) []string {
+	return func(t *testing.T, _ *attempt) []string { return append([]string{bed.Program(t, name)}, args...) }
+}
+
 // toolRows are programs of the command line, and languages with no place of their own.
 func toolRows() []row {
 	return []row{
 		{client: "curl", version: told("curl", "--version"), call: script("curl", `"$0" -sS -H "Authorization: Bearer $API_KEY" https://api.test/echo`)},
 		{client: "wget", version: told("wget", "--version"), call: script("wget", `"$0" -qO- --header="Authorization: Bearer $API_KEY" https://api.test/echo`)},
 		{
-			client: "Go", version: func(*testing.T) []string { return []string{"/bin/echo", runtime.Version()} },
+			client: "HTTPie", version: told("http", "--version"),
+			call: script("http", `"$0" --ignore-stdin --body https://api.test/echo "Authorization:Bearer $API_KEY"`),
+		},
+		{
+			client: "git (clone, push)", version: told("git", "--version"), call: gitCall, sees: unseen,
+			hosts: []string{"git.test"}, path: "/repo.git/git-receive-pack", secret: "GIT_TOKEN", carries: basicPassword,
+		},
+		{
+			client: "gh", version: told("gh", "--version"), call: script("gh", `"$0" api /echo`), hosts: []string{"api.github.com"}, secret: "GH_TOKEN",
+			carries: func(r origin.Record, value string) bool { return r.Header.Get("Authorization") == "token "+value },
+		},
+		{
+			client: "Go net/http", version: func(*testing.T) []string { return []string{"/bin/echo", runtime.Version()} },
 			call: func(t *testing.T, _ *attempt) []string { return []string{bed.Self(t), "@get", "https://api.test/echo"} },
 		},
+		{client: "Ruby net/http", version: told("ruby", "--version"), call: program("ruby", "-e", rubyNetHTTP)},
+		{client: "Perl HTTP::Tiny", version: told("perl", "-MHTTP::Tiny", "-e", "print HTTP::Tiny->VERSION"), call: program("perl", "-e", perlTiny)},
+		{
+			client: "Perl LWP, env_proxy", version: told("perl", "-MLWP::UserAgent", "-MLWP::Protocol::https", "-e", "print LWP::UserAgent->VERSION"),
+			call: program("perl", "-e", perlLWP),
+		},
+		{client: "PHP curl", version: told("php", "--version"), call: program("php", "-r", phpCurl)},
+		{
+			client: "PHP streams", version: told("php", "--version"), call: program("php", "-r", phpStream),
+			proxy: direct("goes direct: PHP's own streams read no proxy variable; use its curl", "getaddrinfo for api.test failed"), trust: notAsked, swap: notAsked,
+		},
+		{client: "reqwest", version: reqwestVersion, call: func(t *testing.T, _ *attempt) []string { return []string{bed.Reqwest(t), "https://api.test/echo"} }},
 	}
 }
 
-// packageRows are package managers, each with a small index of its own.
-func packageRows() []row { return nil }
+func gitCall(t *testing.T, c *attempt) []string {
+	c.Origin.SetBasic("x", c.value)
+	c.Env = append(c.Env, "GIT_TERMINAL_PROMPT=0")
+	return []string{"/bin/sh", "-ec", `"$0" clone -q "https://x:$GIT_TOKEN@git.test/repo.git" work
+cd work
+echo more >> README
+"$0" -c user.name=x -c user.email=x@x.test commit -qam more
+"$0" push -q origin HEAD:main`, bed.Program(t, "git")}
+}
+
+// basicPassword: the value is the password of Basic.
+func basicPassword(r origin.Record, value string) bool {
+	_, password, ok := (&http.Request{Header: r.Header}).BasicAuth()
+	return ok && password == value
+}
+
+func reqwestVersion(t *testing.T) []string { return []string{bed.Reqwest(t), "--version"} }
+
+const rubyNetHTTP = `
+require "net/http"
+answer = Net::HTTP.get_response(URI("https://api.test/echo"), {"Authorization" => "Bearer " + ENV["API_KEY"]})
+puts answer.body`
+
+const perlTiny = `
+use HTTP::Tiny;
+my $r = HTTP::Tiny->new(verify_SSL => 1)->get("https://api.test/echo", {headers => {Authorization => "Bearer $ENV{API_KEY}"}});
+print $r->{content};
+exit !$r->{success};`
+
+const perlLWP = `
+use LWP::UserAgent;
+my $r = LWP::UserAgent->new(env_proxy => 1)->get("https://api.test/echo", Authorization => "Bearer $ENV{API_KEY}");
+print $r->content;
+exit !$r->is_success;`
+
+const phpCurl = `
+$c = curl_init("https://api.test/echo");
+curl_setopt($c, CURLOPT_HTTPHEADER, ["Authorization: Bearer " . getenv("API_KEY")]);
+if (!curl_exec($c)) { echo curl_error($c); exit(1); }`
+
+const phpStream = `
+$c = stream_context_create(["http" => ["header" => "Authorization: Bearer " . getenv("API_KEY")]]);
+$answer = file_get_contents("https://api.test/echo", false, $c);
+echo $answer;
+exit($answer === false ? 1 : 0);`
 
 // TestWgetKeepsItsSettings has a user whose own file says something harmless, and what would leave kz out.
 func TestWgetKeepsItsSettings(t *testing.T) {

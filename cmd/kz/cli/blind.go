@@ -326,26 +326,6 @@ func (v voice) Write(p []byte) (int, error) {
 
 var _ io.Writer = voice{}
 
-// caFilesIn writes the public CA files. write tells the path by which a client knows a file.
-func (s *blind) caFilesIn(write func(name string, data []byte) (string, error)) (caFiles, error) {
-	system, err := ca.SystemRoots()
-	if err != nil && !errors.Is(err, ca.ErrNoRoots) {
-		return caFiles{}, fmt.Errorf("reading the system's roots: %w", err)
-	}
-	var files caFiles
-	if files.CA, err = write("ca.pem", s.Authority.CertPEM()); err != nil {
-		return caFiles{}, err
-	}
-	if files.Bundle, err = write("bundle.pem", ca.Bundle(system, s.Authority)); err != nil {
-		return caFiles{}, err
-	}
-	if files.NodeProxy, err = write(nodeProxyFile, nodeProxy); err != nil {
-		return caFiles{}, err
-	}
-	files.Wgetrc, err = write("wgetrc", wgetrc(files.Bundle))
-	return files, err
-}
-
 // environment is what the child gets, and what a client must set.
 func (s *blind) environment(proxyURL string, files caFiles) *blindEnv {
 	e := &blindEnv{Session: s.ID, ProxyURL: proxyURL, CA: files}

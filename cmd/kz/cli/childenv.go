@@ -34,6 +34,7 @@ type caFiles struct {
 	TrustStorePassword string
 	NodeProxy          string // what Node.js loads; empty: nothing
 	Wgetrc             string // what points wget at the bundle; empty: none
+	PHP                string // the same for PHP
 }
 
 // blindEnv is what blind mode itself puts into an environment.
@@ -126,6 +127,7 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 			env = spec.Blind.nodeOptions(env)
 		}
 		env = spec.Blind.keepWgetrc(env, spec.Parent)
+		env = spec.Blind.phpSettings(env)
 	}
 	for _, v := range given {
 		env = append(env, v.name+"="+v.value)

@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"kz/ca"
+)
+
+// caFilesIn writes the public CA files, and those that point clients at them. write tells the path by which a client knows a file.
+func (s *blind) caFilesIn(write func(name string, data []byte) (string, error)) (files caFiles, err error) {
+	system, err := ca.SystemRoots()
+	if err != nil && !errors.Is(err, ca.ErrNoRoots) {
+		return caFiles{}, fmt.Errorf("reading the system's roots: %w", err)
+	}
+	if files.CA, err = write("ca.pem", s.Authority.CertPEM()); err != nil {
+		return caFiles{}, err
+	}
+	if files.Bundle, err = write("bundle.pem", ca.Bundle(system, s.Authority)); err != nil {
+		return caFiles{}, err
+	}
+	if files.NodeProxy, err = write(nodeProxyFile, nodeProxy); err != nil {
+		return caFiles{}, err
+	}
+	if files.Wgetrc, err = write("wgetrc", wgetrc(files.Bundle)); err != nil {
+		return caFiles{}, err
+	}
+	files.PHP, err = write("php.ini", phpINI(files.Bundle))
+	return files, err
+}

@@ -1,0 +1,132 @@
+package e2e_test
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"kz/test/bed"
+	"kz/test/origin"
+)
+
+// packageRows are package managers. Each installs kz-demo 1.0.0 from a private index that the origin plays; what the index says
+// of it holds the value, which is scrubbed.
+func packageRows() []row {
+	return []row{
+		{
+			client: "pip", version: func(t *testing.T) []string { return []string{bed.Python(t, "pip"), "-m", "pip", "--version"} },
+			call: pipCall, path: "/simple/kz-demo/", secret: "PIP_PASSWORD", carries: basicPassword, sees: reads,
+		},
+		{client: "npm", version: told("npm", "--version"), call: npmCall, path: "/kz-demo", secret: "NPM_TOKEN", sees: reads},
+		{
+			client: "cargo", version: func(t *testing.T) []string { return []string{bed.Cargo(t), "--version"} },
+			call: cargoCall, path: "/index/kz/-d/kz-demo", secret: "CARGO_REGISTRIES_KZ_TOKEN", sees: reads,
+			carries: func(r origin.Record, value string) bool { return r.Header.Get("Authorization") == value },
+		},
+	}
+}
+
+// pipCall plays a simple repository (PEP 503) with one wheel (PEP 427) in it.
+func pipCall(t *testing.T, c *attempt) []string {
+	const wheel, info = "kz_demo-1.0.0-py3-none-any.whl", "kz_demo-1.0.0.dist-info/"
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	for _, f := range [][2]string{
+		{"kz_demo.py", "works = True\n"},
+		{info + "METADATA", "Metadata-Version: 2.1\nName: kz-demo\nVersion: 1.0.0\n"},
+		{info + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+		{info + "RECORD", "kz_demo.py,,\n" + info + "METADATA,,\n" + info + "WHEEL,,\n" + info + "RECORD,,\n"},
+	} {
+		part, err := w.Create(f[0])
+		if err == nil {
+			_, err = part.Write([]byte(f[1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	auth := "Basic " + base64.StdEncoding.EncodeToString([]byte("robot:"+c.value))
+	page := fmt.Sprintf(`<!DOCTYPE html><!-- %s --><a href="/files/%s#sha256=%x">%s</a>`, c.value, wheel, sha256.Sum256(buf.Bytes()), wheel)
+	c.Origin.SetFile("/simple/kz-demo/", origin.File{Type: "text/html", Body: []byte(page), Auth: auth})
+	c.Origin.SetFile("/files/"+wheel, origin.File{Type: "application/octet-stream", Body: buf.Bytes(), Auth: auth})
+	return shell(bed.Python(t, "pip") + ` -m pip install -q --disable-pip-version-check --target t --index-url "https://robot:$PIP_PASSWORD@api.test/simple" kz-demo
+PYTHONPATH=t ` + bed.Python(t) + ` -c "import kz_demo"`)
+}
+
+// npmCall plays a registry with one package.
+func npmCall(t *testing.T, c *attempt) []string {
+	tgz := tarball(t, [][2]string{
+		{"package/package.json", `{"name":"kz-demo","version":"1.0.0"}`},
+		{"package/index.js", "module.exports = true\n"},
+	})
+	sum := sha512.Sum512(tgz)
+	about, err := json.Marshal(map[string]any{
+		"name": "kz-demo", "description": c.value, "dist-tags": map[string]string{"latest": "1.0.0"},
+		"versions": map[string]any{"1.0.0": map[string]any{
+			"name": "kz-demo", "version": "1.0.0",
+			"dist": map[string]string{"tarball": "https://api.test/kz-demo/-/kz-demo-1.0.0.tgz", "integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum[:])},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Origin.SetFile("/kz-demo", origin.File{Type: "application/json", Body: about, Auth: "Bearer " + c.value})
+	c.Origin.SetFile("/kz-demo/-/kz-demo-1.0.0.tgz", origin.File{Type: "application/octet-stream", Body: tgz, Auth: "Bearer " + c.value})
+	c.write(t, ".npmrc", "registry=https://api.test/\n//api.test/:_authToken=${NPM_TOKEN}\naudit=false\nfund=false\nupdate-notifier=false\n")
+	c.write(t, "package.json", `{"private":true}`)
+	return shell(bed.Program(t, "npm") + " install kz-demo && test -f node_modules/kz-demo/index.js")
+}
+
+// cargoCall plays a sparse registry with one crate (https://doc.rust-lang.org/cargo/reference/registry-index.html).
+func cargoCall(t *testing.T, c *attempt) []string {
+	crate := tarball(t, [][2]string{
+		{"kz-demo-1.0.0/Cargo.toml", "[package]\nname = \"kz-demo\"\nversion = \"1.0.0\"\n"},
+		{"kz-demo-1.0.0/src/lib.rs", ""},
+	})
+	about := fmt.Sprintf(`{"name":"kz-demo","vers":"1.0.0","deps":[],"cksum":"%x","features":{},"yanked":false,"note":%q}`+"\n", sha256.Sum256(crate), c.value)
+	c.Origin.SetFile("/index/config.json", origin.File{Type: "application/json", Body: []byte(`{"dl":"https://api.test/dl/{crate}-{version}.crate","auth-required":true}`), Auth: c.value})
+	c.Origin.SetFile("/index/kz/-d/kz-demo", origin.File{Type: "text/plain", Body: []byte(about), Auth: c.value})
+	c.Origin.SetFile("/dl/kz-demo-1.0.0.crate", origin.File{Type: "application/octet-stream", Body: crate, Auth: c.value})
+	c.write(t, "Cargo.toml", "[package]\nname = \"own\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[lib]\npath = \"lib.rs\"\n\n[dependencies]\nkz-demo = { version = \"1\", registry = \"kz\" }\n\n"+
+		"[workspace]\n")
+	c.write(t, "lib.rs", "")
+	cargo := bed.Cargo(t)
+	return shell("PATH=" + filepath.Dir(cargo) + `:$PATH CARGO_REGISTRIES_KZ_INDEX=sparse+https://api.test/index/ CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS=cargo:token
+export PATH CARGO_REGISTRIES_KZ_INDEX CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS
+cargo fetch -q && test -d .cargo/registry/src/*/kz-demo-1.0.0`)
+}
+
+// tarball packs files, of name and content.
+func tarball(t *testing.T, files [][2]string) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	w := tar.NewWriter(z)
+	for _, f := range files {
+		err := w.WriteHeader(&tar.Header{Name: f[0], Mode: 0o644, Size: int64(len(f[1]))})
+		if err == nil {
+			_, err = w.Write([]byte(f[1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
