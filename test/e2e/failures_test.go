@@ -174,7 +174,7 @@ var failures = []failure{
 	{name: "a backend's type is unknown", lay: func(_ *testing.T, b *bed.Bed) { b.Backend("x", `type = "hashicorp_vualt"`); b.Secret("API_KEY", bound) },
 		err: `^.*bundle\.toml:6:8: unknown backend type; did you mean "hashicorp_vault"\?$`, hint: "the types are"},
 	{name: "the file is no TOML", lay: func(_ *testing.T, b *bed.Bed) { b.Secret("API_KEY", bound) },
-		change: func(_ *bed.Bed, bundle string) string { return bundle + "\n[secrets.X\n" }, err: `^.*bundle\.toml:15:11: reading TOML: expected '\]'`, hint: none},
+		change: func(_ *bed.Bed, bundle string) string { return bundle + "\n[secrets.X\n" }, err: `^.*bundle\.toml:15:11: reading TOML: expected '\]'`, hint: "kz help configuration"},
 	{name: "a value stands in the file", lay: func(_ *testing.T, b *bed.Bed) {
 		b.Reference("API_KEY", "a-value-in-the-file", `value = "a-value-in-the-file"`, bound)
 	},

@@ -48,8 +48,10 @@ func (a *app) trust(ctx context.Context, file string, yes []string) error {
 		return err
 	}
 	if len(summaries) == 0 {
-		if len(cfg.Sources) == 0 {
-			return noConfiguration(cfg)
+		if !slices.ContainsFunc(cfg.Sources, func(s config.Source) bool { return s.Discovered }) {
+			if err := noConfiguration(cfg); err != nil {
+				return err
+			}
 		}
 		a.ui.Notef("every configuration file found here is approved")
 		return nil
@@ -65,7 +67,7 @@ func (a *app) trust(ctx context.Context, file string, yes []string) error {
 			continue
 		case !a.isTerminal(a.stdin):
 			refused = append(refused, withHint(fmt.Errorf("%s needs a person's approval, and there is no terminal", s.Source.Path),
-				"in a script: kz trust --yes %s", s.Source.SHA256))
+				"in a script: `kz trust --yes %s`", s.Source.SHA256))
 			continue
 		default:
 			yes, err := a.confirm(ctx, "Approve it?")

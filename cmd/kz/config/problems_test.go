@@ -360,9 +360,9 @@ secrets:
 		{"keys without a value", "secrets:\nresolvers:\n  - name: a\n    secret_id:\n    provider: aws\n    ref: sm://x\n", `
 .keyzero.yaml:4:5: "secret_id" takes text, not nothing`},
 		{"duplicate keys", "secrets: {}\nsecrets: {}\n", `
-.keyzero.yaml:2:1: reading YAML: the key is already defined`},
+.keyzero.yaml:2:1: reading YAML: the key is already defined → ` + seeExample},
 		{"the same key in another spelling", "secrets: {}\n\"s\\x65crets\": {}\n", `
-.keyzero.yaml:2:1: reading YAML: the key is already defined`},
+.keyzero.yaml:2:1: reading YAML: the key is already defined → ` + seeExample},
 		{"a second document", "secrets: {}\n---\negress: {}\n", `
 .keyzero.yaml:3:1: a second document starts here, and only one is read`},
 		{"tags", "secrets: !!map {}\n", `
@@ -374,7 +374,7 @@ secrets:
 		{"an alias without an anchor", "secrets: *nope\n", `
 .keyzero.yaml:1:10: the alias names no anchor before it`},
 		{"broken indentation", "secrets:\n  A:\n   path: x\n  path: 'y\n", `
-.keyzero.yaml:4:9: reading YAML: this is not valid here`},
+.keyzero.yaml:4:9: reading YAML: this is not valid here → ` + seeExample},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -391,7 +391,7 @@ func TestSyntaxErrorsOfTOMLNameTheirPlace(t *testing.T) {
 		{"text without quotes", "[secrets.A]\nsecret_id = prod/x", `
 .keyzero.toml:2:13: reading TOML: unexpected character → text needs quotes: key = "text"`},
 		{"a string that does not end", "a = 'x", `
-.keyzero.toml:1:6: reading TOML: unterminated literal string`},
+.keyzero.toml:1:6: reading TOML: unterminated literal string → ` + seeExample},
 		{"a table twice", "[secrets.A]\n[secrets.A]", `
 .keyzero.toml:2:10: the key "A" is already defined`},
 		{"a key twice", "[secrets.A]\npath = 'x'\npath = 'y'", `
@@ -399,7 +399,7 @@ func TestSyntaxErrorsOfTOMLNameTheirPlace(t *testing.T) {
 		{"an inline table that is added to", "[secrets]\nA = {}\n[secrets.A]\npath = 'x'", `
 .keyzero.toml:3:10: the key "A" is already defined`},
 		{"characters before it are counted, not bytes", "a = 'ключ' b", `
-.keyzero.toml:1:12: reading TOML: expected newline`},
+.keyzero.toml:1:12: reading TOML: expected newline → ` + seeExample},
 		{"nesting", "a = " + strings.Repeat("[", 40) + strings.Repeat("]", 40), `
 .keyzero.toml:1:1: tables and lists are nested too deep`},
 		{"a key of too many parts", strings.Repeat("a.", 40) + "b = 1", `
@@ -463,3 +463,6 @@ func TestAReasonNeverQuotesTheValue(t *testing.T) {
 		t.Errorf("without a reason it is %q", got)
 	}
 }
+
+// seeExample is the hint for what is not TOML or YAML.
+const seeExample = "`kz help configuration` has an example"

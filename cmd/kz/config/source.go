@@ -207,11 +207,18 @@ func (f found) parse(data []byte) (*node, *Problem) {
 	if !utf8.Valid(data) {
 		return nil, &Problem{Pos: Pos{File: f.shown}, Message: "the file is not UTF-8 text"}
 	}
+	var root *node
+	var problem *Problem
 	switch strings.ToLower(filepath.Ext(f.shown)) {
 	case ".toml":
-		return parseTOML(f.shown, data)
+		root, problem = parseTOML(f.shown, data)
 	case ".yaml", ".yml", ".json":
-		return parseYAML(f.shown, data)
+		root, problem = parseYAML(f.shown, data)
+	default:
+		return nil, &Problem{Pos: Pos{File: f.shown}, Message: "the name ends in none of .toml, .yaml and .yml, so its format is unknown"}
 	}
-	return nil, &Problem{Pos: Pos{File: f.shown}, Message: "the name ends in none of .toml, .yaml and .yml, so its format is unknown"}
+	if problem != nil && problem.Hint == "" && strings.HasPrefix(problem.Message, "reading ") { // of the syntax
+		problem.Hint = "`kz help configuration` has an example"
+	}
+	return root, problem
 }
