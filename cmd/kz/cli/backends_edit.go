@@ -296,18 +296,12 @@ func (a *app) writeConfig(o config.Options, path string, exists bool, before, af
 			return fmt.Errorf("with that change the configuration is not valid in the environment %s: %w", env, err)
 		}
 	}
-	mode := fs.FileMode(0o600)
-	if exists {
-		info, err := os.Stat(path)
-		if err != nil {
-			return fmt.Errorf("writing the configuration: %w", err)
-		}
-		mode = info.Mode().Perm()
-		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, before) {
-			return withHint(fmt.Errorf("%s has changed meanwhile", path), "try again")
-		}
+	if !exists {
+		err = createFile(path, after)
+	} else {
+		err = replaceFile(path, before, after)
 	}
-	if err := writeFileMode(path, after, mode); err != nil {
+	if err != nil {
 		return err
 	}
 	a.ui.Notef("%s%s", did, path)
@@ -317,4 +311,16 @@ func (a *app) writeConfig(o config.Options, path string, exists bool, before, af
 		}
 	}
 	return nil
+}
+
+// replaceFile puts another content into a file that has not changed meanwhile, and keeps its mode.
+func replaceFile(path string, before, after []byte) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, before) {
+		return withHint(fmt.Errorf("%s has changed meanwhile", path), "try again")
+	}
+	return writeFileMode(path, after, info.Mode().Perm())
 }

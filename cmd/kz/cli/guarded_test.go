@@ -11,7 +11,7 @@ import (
 // guardedCommands would give a blind child values, or change what it may reach, each with what it needs to get as far.
 var guardedCommands = map[string]string{
 	"kz run": "-- true", "kz proxy": "", "kz reload": "", "kz demo": "", "kz doctor": "", "kz trust": "", "kz status": "",
-	"kz put": "KEY", "kz init": "", "kz backends add": "vault --type env", "kz backends rm": "vault", "kz backends check": "",
+	"kz put": "KEY", "kz init": "", "kz add": "KEY", "kz backends add": "vault --type env", "kz backends rm": "vault", "kz backends check": "",
 	"kz export": "", "kz ca install": "", "kz ca uninstall": "",
 }
 

@@ -28,7 +28,12 @@ type screen struct {
 // onScreen starts kz, with the configuration, on a terminal of its own.
 func (w awsWorld) onScreen(t *testing.T, command string, args ...string) *screen {
 	t.Helper()
-	args = slices.Concat([]string{command, "--config", w.file}, args)
+	return onScreen(t, filepath.Dir(w.file), w.env, slices.Concat([]string{command, "--config", w.file}, args)...)
+}
+
+// onScreen starts kz in a directory, on a terminal of its own.
+func onScreen(t *testing.T, dir string, env []string, args ...string) *screen {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +51,7 @@ func (w awsWorld) onScreen(t *testing.T, command string, args ...string) *screen
 	}
 	defer slave.Close()
 	s := &screen{cmd: exec.Command("kz", args...), master: master, ended: make(chan struct{})}
-	s.cmd.Env, s.cmd.Dir = append(w.env, "TERM=xterm", "NO_COLOR=1"), filepath.Dir(w.file)
+	s.cmd.Env, s.cmd.Dir = append(env, "TERM=xterm", "NO_COLOR=1"), dir
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = slave, slave, slave
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
 	if err := s.cmd.Start(); err != nil {

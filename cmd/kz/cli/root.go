@@ -18,7 +18,7 @@ type commandGroup struct {
 func commandGroups(a *app) []commandGroup {
 	return []commandGroup{
 		{"run", "Run a program:", []*cobra.Command{newRunCmd(a), newProxyCmd(a), newExportCmd(a), newHookCmd(a), newReloadCmd(a), newDemoCmd(a)}},
-		{"config", "Say which secrets, and where they may go:", []*cobra.Command{newInitCmd(a), newBackendsCmd(a), newPutCmd(a), newValidateCmd(a), newTrustCmd(a)}},
+		{"config", "Say which secrets, and where they may go:", []*cobra.Command{newInitCmd(a), newAddCmd(a), newBackendsCmd(a), newPutCmd(a), newValidateCmd(a), newTrustCmd(a)}},
 		{"trust", "Certificates:", []*cobra.Command{newCACmd(a)}},
 		{"inspect", "See what happens:", []*cobra.Command{newDoctorCmd(a), newStatusCmd(a), newAuditCmd(a), newExplainCmd(a)}},
 		{"more", "More:", []*cobra.Command{newCompletionCmd(a), newVersionCmd(a), newDemoAgentCmd(a)}},

@@ -18,7 +18,7 @@ type Draft struct {
 	Data []byte
 }
 
-// Given is one setting of a backend that is about to be written.
+// Given is one setting of a backend, or one key of a secret, that is about to be written.
 type Given struct {
 	Key string
 	Setting
@@ -104,12 +104,22 @@ func (c *Config) BackendPlaces(name string) (places []BackendPlace) {
 // AddBackend is the content of a file with one more backend; every other byte stays. file decides the format by its name.
 // The error is ErrByHand where that cannot be done. The result is not validated: Load does so, with a Draft.
 func AddBackend(file string, data []byte, name, typ string, settings []Given) ([]byte, error) {
+	return addTable(file, data, withType(typ, settings), "backends", name)
+}
+
+// AddSecret is AddBackend for a secret, in an environment section or, with "", for what always holds. A secret that is
+// there already is ErrByHand.
+func AddSecret(file string, data []byte, env, name string, settings []Given) ([]byte, error) {
+	return addTable(file, data, settings, secretPath(env, name)...)
+}
+
+func addTable(file string, data []byte, settings []Given, path ...string) ([]byte, error) {
 	add := addTOML
 	if !isTOML(file) {
 		add = addYAML
 	}
-	return edit(file, data, func(text []byte, root *node) []byte { return add(text, root, name, typ, settings) },
-		func(before *node) *node { return withBackend(before, name, backendNode(typ, settings)) })
+	return edit(file, data, func(text []byte, root *node) []byte { return add(text, root, path, settings) },
+		func(before *node) *node { return before.with(settingsNode(settings), path...) })
 }
 
 // RemoveBackend is the content of a file without what it says about a backend outside of its sections; every other byte but
@@ -120,15 +130,35 @@ func RemoveBackend(file string, data []byte, name string) ([]byte, error) {
 		remove = removeYAML
 	}
 	return edit(file, data, func(text []byte, root *node) []byte { return remove(text, root, name) },
-		func(before *node) *node { return withBackend(before, name, nil) })
+		func(before *node) *node { return before.with(nil, "backends", name) })
 }
 
 // BackendText is a backend as it stands in a file of that name, for whoever has to write it by hand.
 func BackendText(file, name, typ string, settings []Given) string {
+	return tableText(file, withType(typ, settings), "backends", name)
+}
+
+// SecretText is a secret as it stands in a file of that name.
+func SecretText(file, env, name string, settings []Given) string {
+	return tableText(file, settings, secretPath(env, name)...)
+}
+
+func tableText(file string, settings []Given, path ...string) string {
 	if isTOML(file) {
-		return tomlBackend(name, typ, settings, "\n")
+		return tomlTable(path, settings, "\n")
 	}
-	return "backends:\n" + yamlBackend(name, typ, settings, "  ", "\n")
+	return yamlTable(path, settings, "", "\n")
+}
+
+func secretPath(env, name string) []string {
+	if env == "" {
+		return []string{"secrets", name}
+	}
+	return []string{env, "secrets", name}
+}
+
+func withType(typ string, settings []Given) []Given {
+	return append([]Given{{Key: "type", Setting: Setting{Value: typ}}}, settings...)
 }
 
 // edit changes a text and makes sure that the change is the one that was wanted and no other.
@@ -151,26 +181,24 @@ func edit(file string, data []byte, change func(text []byte, root *node) []byte,
 	return out, nil
 }
 
-// withBackend is a tree with another backend of that name, or with none.
-func withBackend(root *node, name string, backend *node) *node {
-	backends := newTable(root.pos)
-	if b := root.get("backends"); b != nil && b.kind == tableKind {
-		backends = b.without(name)
+// with is a tree with another value at a path of keys, or with none there.
+func (n *node) with(v *node, path ...string) *node {
+	if len(path) == 0 {
+		return v
 	}
-	if backend != nil {
-		backends.set(name, backends.pos, backend)
+	out := newTable(Pos{})
+	if n != nil && n.kind == tableKind {
+		out = n.without(path[0])
 	}
-	out := root.without("backends")
-	if len(backends.fields) > 0 {
-		out.set("backends", root.pos, backends)
+	if inner := n.get(path[0]).with(v, path[1:]...); !inner.nothing() {
+		out.set(path[0], Pos{}, inner)
 	}
 	return out
 }
 
-func backendNode(typ string, settings []Given) *node {
+func settingsNode(settings []Given) *node {
 	text := func(s string) *node { return &node{kind: textKind, text: s} }
 	t := newTable(Pos{})
-	t.set("type", Pos{}, text(typ))
 	for _, s := range settings {
 		var v *node
 		switch value := s.Value.(type) {

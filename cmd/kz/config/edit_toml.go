@@ -7,13 +7,17 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-func tomlBackend(name, typ string, settings []Given, eol string) string {
-	var b strings.Builder
-	header := name
-	if strings.Contains(name, ".") {
-		header = quoted(name)
+// tomlTable is a table with its header.
+func tomlTable(path []string, settings []Given, eol string) string {
+	keys := make([]string, len(path))
+	for i, k := range path {
+		keys[i] = k
+		if k == "" || strings.Trim(k, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+			keys[i] = quoted(k)
+		}
 	}
-	b.WriteString("[backends." + header + "]" + eol + "type = " + quoted(typ) + eol)
+	var b strings.Builder
+	b.WriteString("[" + strings.Join(keys, ".") + "]" + eol)
 	for _, s := range settings {
 		b.WriteString(s.Key + " = " + s.literal(" = ") + eol)
 	}
@@ -21,13 +25,13 @@ func tomlBackend(name, typ string, settings []Given, eol string) string {
 }
 
 // addTOML appends a table.
-func addTOML(text []byte, _ *node, name, typ string, settings []Given) []byte {
+func addTOML(text []byte, _ *node, path []string, settings []Given) []byte {
 	eol := newline(text)
 	out := ended(text, eol)
 	if len(out) > 0 && lastEmptyLine(out) == 0 {
 		out = append(out, eol...)
 	}
-	return append(out, tomlBackend(name, typ, settings, eol)...)
+	return append(out, tomlTable(path, settings, eol)...)
 }
 
 // removeTOML takes the lines of a backend's table out, and those of the tables in it, with the comments between them.

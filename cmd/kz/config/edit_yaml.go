@@ -6,41 +6,54 @@ import (
 	"strings"
 )
 
-func yamlBackend(name, typ string, settings []Given, indent, eol string) string {
+// yamlTable is a table below its keys.
+func yamlTable(path []string, settings []Given, indent, eol string) string {
 	var b strings.Builder
-	b.WriteString(indent + yamlKey(name) + ":" + eol + indent + "  type: " + typ + eol)
+	for _, k := range path {
+		b.WriteString(indent + yamlKey(k) + ":" + eol)
+		indent += "  "
+	}
 	for _, s := range settings {
-		b.WriteString(indent + "  " + s.Key + ": " + s.literal(": ") + eol)
+		value := s.literal(": ")
+		if typ, ok := s.Value.(string); ok && s.Key == "type" { // a plain word
+			value = typ
+		}
+		b.WriteString(indent + s.Key + ": " + value + eol)
 	}
 	return b.String()
 }
 
 // yamlKey quotes what could be read as something else than text: a number, true.
 func yamlKey(name string) string {
-	if strings.Trim(name[:1], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" ||
+	if name == "" || strings.Trim(name[:1], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" ||
 		slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name)) {
 		return quoted(name)
 	}
 	return name
 }
 
-// addYAML puts a backend behind the others, or begins the table of backends at the end of the file.
-func addYAML(text []byte, root *node, name, typ string, settings []Given) []byte {
+// addYAML puts a table behind the others of its kind, or begins their table at the end of the file.
+func addYAML(text []byte, root *node, path []string, settings []Given) []byte {
 	eol := newline(text)
 	out := ended(text, eol)
-	f := root.field("backends")
-	if f == nil {
+	var there *field // the deepest table of the path that is there
+	at := root
+	for len(path) > 1 && at.has(path[0]) {
+		there = at.field(path[0])
+		at, path = there.value, path[1:]
+	}
+	if there == nil {
 		if len(out) > 0 && lastEmptyLine(out) == 0 {
 			out = append(out, eol...)
 		}
-		return append(out, "backends:"+eol+yamlBackend(name, typ, settings, "  ", eol)...)
+		return append(out, yamlTable(path, settings, "", eol)...)
 	}
-	at, indent := lineOf(out, f.pos.Line).to, strings.Repeat(" ", f.pos.Column+1)
-	if all := f.value.fields; len(all) > 0 {
+	to, indent := lineOf(out, there.pos.Line).to, strings.Repeat(" ", there.pos.Column+1)
+	if all := there.value.fields; len(all) > 0 {
 		last := all[len(all)-1]
-		at, indent = block(out, last.pos).to, strings.Repeat(" ", max(last.pos.Column-1, 0))
+		to, indent = block(out, last.pos).to, strings.Repeat(" ", max(last.pos.Column-1, 0))
 	}
-	return slices.Concat(out[:at], []byte(yamlBackend(name, typ, settings, indent, eol)), out[at:])
+	return slices.Concat(out[:to], []byte(yamlTable(path, settings, indent, eol)), out[to:])
 }
 
 // removeYAML takes the lines of a backend out.
