@@ -1,0 +1,249 @@
+package e2e_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"kz/test/bed"
+)
+
+// Node.js 20 and 22.20 do not know NODE_USE_ENV_PROXY: what kz has them load is all that leads their requests to the proxy.
+var nodesWithoutProxy = []string{"20", "22.20"}
+
+const nodeGet = `
+const get = (module, url, options = {}) => new Promise((resolve, reject) => require(module).get(url, options, r => {
+  let text = ""
+  r.on("data", d => text += d).on("end", () => resolve(r.statusCode + " " + text.replace(/\s+/g, " ")))
+}).on("error", reject))
+const bearer = { Authorization: "Bearer " + process.env.API_KEY }
+const told = async (name, promise) => { try { console.log(name + ": " + await promise) } catch (e) { console.log(name + " fails: " + (e.cause || e).message) } }
+;(async () => {`
+
+// nodeWays are programs that must reach the origin with the value, each with what it prints.
+var nodeWays = []struct {
+	name, text string
+	args       []string
+	env        string
+	want       []string // in the output
+	values     int      // how many requests have the value
+}{
+	{
+		name: "in a worker thread", want: []string{"Bearer kz_masked_"}, values: 1,
+		text: `const { Worker } = require("worker_threads"); new Worker(` + "`" + nodeFetch + "`" + `, { eval: true })`,
+	},
+	{
+		name: "in a child process with arguments of its own", want: []string{"Bearer kz_masked_"}, values: 1,
+		text: `require("child_process").execFileSync(process.execPath, ["--no-warnings", "-e", ` + "`" + nodeFetch + "`" + `], { stdio: "inherit" })`,
+	},
+	{
+		name: "in an ES module", args: []string{"--input-type=module"}, want: []string{"one true", "two true"}, values: 2,
+		text: `import https, { get } from "node:https"
+const headers = { Authorization: "Bearer " + process.env.API_KEY }
+const one = await fetch("https://api.test/echo", { headers })
+console.log("one " + (await one.text()).includes("kz_masked_"))
+get({ host: "api.test", path: "/echo", headers, agent: https.globalAgent }, r => { let t = ""; r.on("data", d => t += d).on("end", () => console.log("two " + t.includes("kz_masked_"))) })`,
+	},
+	{
+		name: "after a --require of the person's own, from a directory with a space", env: "NODE_OPTIONS=--require ./own.cjs", values: 1,
+		want: []string{"own was here", "--require ./own.cjs --require \"", "Bearer kz_masked_"},
+		text: `console.log(process.env.NODE_OPTIONS);` + nodeFetch,
+	},
+	{
+		name: "after classes of fetch were used", want: []string{"Bearer kz_masked_"}, values: 1,
+		text: `new Headers(); new Request("https://api.test/"); new FormData();` + nodeFetch,
+	},
+	{
+		name: "many at once and one after the other, with bodies", want: []string{"sum 60"}, values: 60,
+		text: nodeGet + `
+  const post = async () => Number((await (await fetch("https://api.test/echo", { method: "POST", headers: bearer, body: "x".repeat(100000) })).text()).includes("kz_masked_"))
+  const https = async () => Number((await get("https", "https://api.test/echo", { headers: bearer })).includes("kz_masked_"))
+  let sum = (await Promise.all(Array.from({ length: 20 }, post))).reduce((a, b) => a + b)
+  sum += (await Promise.all(Array.from({ length: 20 }, https))).reduce((a, b) => a + b)
+  for (let i = 0; i < 10; i++) sum += await post() + await https()
+  console.log("sum " + sum)
+  process.exit(0)
+})()`,
+	},
+}
+
+func TestNodeWithoutProxySupportReachesItsHosts(t *testing.T) {
+	t.Parallel()
+	for _, version := range nodesWithoutProxy {
+		for _, way := range nodeWays {
+			t.Run(version+" "+way.name, func(t *testing.T) {
+				t.Parallel()
+				program := nodeAt(t, version)
+				b := bed.New(t)
+				value := b.Secret("API_KEY", `hosts = ["api.test"]`)
+				if way.env != "" {
+					b.Env = append(b.Env, way.env, "XDG_RUNTIME_DIR="+b.Path("home/a run"))
+					if err := os.Mkdir(b.Path("home/a run"), 0o700); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(b.Path("home/own.cjs"), []byte(`console.log("own was here")`), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				res := b.Run(slices.Concat([]string{program}, way.args, []string{"-e", way.text})...)
+				res.Succeeds(t)
+				for _, want := range way.want {
+					if !strings.Contains(string(res.Stdout), want) {
+						t.Errorf("the output lacks %q:\n%.2000s", want, res.Output())
+					}
+				}
+				values := 0
+				for _, r := range received(t, b, "/echo") {
+					if r.Header.Get("Authorization") == "Bearer "+value {
+						values++
+					}
+					if r.Header.Get("Proxy-Authorization") != "" {
+						t.Error("the origin got the proxy's credential")
+					}
+				}
+				if values != way.values {
+					t.Errorf("%d requests had the value, want %d", values, way.values)
+				}
+				b.Clean(res)
+			})
+		}
+	}
+}
+
+// TestNodeWithoutProxySupportIsToldWhy has each refusal reach the program in words.
+func TestNodeWithoutProxySupportIsToldWhy(t *testing.T) {
+	t.Parallel()
+	for _, version := range nodesWithoutProxy {
+		t.Run(version+" says why a host is refused, and what of cleartext", func(t *testing.T) {
+			t.Parallel()
+			program := nodeAt(t, version)
+			b := bed.New(t)
+			b.Secret("API_KEY", `hosts = ["api.test"]`)
+			b.Egress(`deny = ["evil.test"]`)
+			res := b.Run(program, "-e", nodeGet+`
+  await told("fetch", fetch("https://evil.test/"))
+  await told("https", get("https", "https://evil.test/"))
+  const text = async r => (await r).text()
+  await told("fetch http", text(fetch("http://api.test/echo")))
+  await told("http", get("http", "http://api.test/echo"))
+  await told("fetch http with a mask", text(fetch("http://api.test/echo", { headers: bearer })))
+  await told("http with a mask", get("http", "http://api.test/echo", { headers: bearer }))
+  await told("http with a mask in a list", get("http", "http://api.test/echo", { headers: ["Host", "api.test", "Authorization", bearer.Authorization] }))
+  process.env.HTTPS_PROXY = process.env.https_proxy = process.env.HTTPS_PROXY.replace(/:[^:@]*@/, ":wrong@")
+  await told("fetch credential", fetch("https://other.test/"))
+  await told("https credential", get("https", "https://other.test/"))
+})()`)
+			res.Succeeds(t)
+			const refused = "the proxy refused evil.test:443: 403 egress_denied: "
+			for _, want := range []string{
+				"fetch fails: " + refused, "https fails: " + refused, `(hint: to allow it, `,
+				"\nfetch http: GET /echo HTTP/1.1\n", "\nhttp: 200 GET /echo HTTP/1.1 Host: api.test",
+				`fetch http with a mask: {"error":{"code":"cleartext"`, `http with a mask: 403 {"error":{"code":"cleartext"`, `http with a mask in a list: 403 {"error":{"code":"cleartext"`,
+				"fetch credential fails: the proxy refused other.test:443: 407 proxy_credential", "https credential fails: the proxy refused other.test:443: 407 proxy_credential",
+			} {
+				if !strings.Contains(string(res.Stdout), want) {
+					t.Errorf("the output lacks %q:\n%s", want, res.Stdout)
+				}
+			}
+			b.Clean(res)
+		})
+	}
+}
+
+// TestNodeWithoutProxySupportGoesWhereItSays: NO_PROXY, and what a program decides for itself.
+func TestNodeWithoutProxySupportGoesWhereItSays(t *testing.T) {
+	t.Parallel()
+	for _, version := range nodesWithoutProxy {
+		t.Run(version+" leaves alone what NO_PROXY excepts and what a program sets itself", func(t *testing.T) {
+			t.Parallel()
+			program := nodeAt(t, version)
+			b := bed.New(t)
+			b.Secret("API_KEY", `hosts = ["api.test"]`)
+			b.Env = append(b.Env, "NODE_PATH="+bed.NodeModules(t, "undici7"))
+			res := b.Run(program, "-e", nodeGet+`
+  const loaded = process.moduleLoadList.filter(m => /undici|_http|NativeModule (net|tls|https?)$/.test(m))
+  const server = require("http").createServer((q, r) => r.end("direct " + q.url)).listen(0, "127.0.0.1")
+  await new Promise(r => server.on("listening", r))
+  const url = host => "http://" + host + ":" + server.address().port + "/x"
+  console.log("loaded before: " + loaded)
+  for (const host of ["127.0.0.1", "localhost"]) {
+    await told("fetch " + host, fetch(url(host)).then(r => r.text()))
+    await told("http " + host, get("http", url(host)))
+  }
+  const { Agent } = require("https")
+  class Own extends Agent { createConnection() { throw new Error("own agent asked") } }
+  try { require("https").get("https://api.test/", { agent: new Own() }) } catch (e) { console.log("agent: " + e.message) }
+  const { MockAgent, setGlobalDispatcher } = require("undici7")
+  const mock = new MockAgent()
+  mock.disableNetConnect()
+  mock.get("https://api.test").intercept({ path: "/mocked" }).reply(200, "from the mock")
+  setGlobalDispatcher(mock)
+  await told("dispatcher", fetch("https://api.test/mocked").then(r => r.text()))
+  server.close()
+})()`)
+			res.Succeeds(t)
+			for _, want := range []string{
+				"loaded before: \n", "fetch 127.0.0.1: direct /x\n", "http 127.0.0.1: 200 direct /x\n", "fetch localhost: direct /x\n", "http localhost: 200 direct /x\n",
+				"agent: own agent asked\n", "dispatcher: from the mock\n",
+			} {
+				if !strings.Contains(string(res.Stdout), want) {
+					t.Errorf("the output lacks %q:\n%s", want, res.Output())
+				}
+			}
+			if lines := b.Audit(); len(lines) != 0 {
+				t.Errorf("the proxy was asked: %+v", lines)
+			}
+		})
+	}
+}
+
+func TestNodeWebSocketWithoutProxySupport(t *testing.T) {
+	t.Parallel()
+	program := bed.NodeVersion(t, "22.20")
+	b := bed.New(t)
+	value := b.Secret("API_KEY", `hosts = ["api.test"]`)
+	res := b.Run(program, "-e", webSocketNodeItself, "wss://api.test/ws?hello=1")
+	res.Succeeds(t)
+	if got := received(t, b, "/ws"); len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer "+value {
+		t.Error("the origin did not get the value")
+	}
+	if out := string(res.Stdout); !strings.Contains(out, "hello: Bearer kz_masked_") || !strings.Contains(out, "closed: 4001 done with it") {
+		t.Errorf("it did not talk to its end:\n%s", res.Output())
+	}
+	b.Clean(res)
+}
+
+// TestNodeWithoutProxySupportInAContainer has only what the env file says, with the files where a container has them.
+func TestNodeWithoutProxySupportInAContainer(t *testing.T) {
+	t.Parallel()
+	program := bed.NodeVersion(t, "20")
+	b := bed.New(t)
+	value := b.Secret("API_KEY", `hosts = ["api.test"]`)
+	mounted := b.Path("home/mounted")
+	if err := os.Symlink(b.Path("home/ca"), mounted); err != nil {
+		t.Fatal(err)
+	}
+	p := b.StartProxy("--client-ca-dir", mounted)
+	if got, want := p.Get("NODE_OPTIONS"), "--require "+mounted+"/node-proxy.cjs"; got != want {
+		t.Errorf("NODE_OPTIONS=%s, want %s", got, want)
+	}
+	res := p.Client(program, "-e", nodeFetch)
+	res.Succeeds(t)
+	if got := received(t, b, "/echo"); len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer "+value {
+		t.Error("the origin did not get the value")
+	}
+	info, err := os.Stat(mounted + "/node-proxy.cjs")
+	if err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("the file is for any user of a container: %v, %v", info, err)
+	}
+	text, err := os.ReadFile(mounted + "/node-proxy.cjs")
+	u, ok := strings.CutPrefix(p.Get("HTTPS_PROXY"), "http://kz:")
+	credential, _, _ := strings.Cut(u, "@")
+	if err != nil || !ok || credential == "" || strings.Contains(string(text), credential) {
+		t.Errorf("the file holds the credential, or there is none: %v", err)
+	}
+	end := p.Stop()
+	end.Exits(t, 0)
+	b.Clean(res, end)
+}
