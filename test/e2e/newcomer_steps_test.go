@@ -2,11 +2,9 @@ package e2e_test
 
 import (
 	"net"
-	"os"
 	"slices"
 	"strings"
 
-	"kz/test/bed"
 	"kz/test/canary"
 )
 
@@ -162,7 +160,9 @@ func valueMissteps() []misstep {
 		stored("a key that is not in the file", "OTHER_KEY=a-value-of-it\n", `there is no key "API_KEY"`, `add a line API_KEY=… to \S+/store/secrets\.env`),
 		{
 			name: "a secret that nobody has stored yet",
-			lay:  func(n *newcomer) { n.configure("[backends.own]\ntype = \"local\"\n\n[secrets.API_KEY]\nhosts = [\"api.test\"]\n") },
+			lay: func(n *newcomer) {
+				n.configure("[backends.own]\ntype = \"local\"\n\n[secrets.API_KEY]\nhosts = [\"api.test\"]\n")
+			},
 			says: `resolving API_KEY: own: not found: there is no local store yet`, hint: "`kz put` makes it with its first value",
 			mend: func(n *newcomer, hint string) {
 				v := canary.Value("k-")
@@ -175,7 +175,9 @@ func valueMissteps() []misstep {
 		},
 		{
 			name: "a masked token that is to be stored", typed: "echo kz_masked_0123456789abcdef0123456789abcdef | kz put API_KEY",
-			lay:  func(n *newcomer) { n.configure("[backends.own]\ntype = \"local\"\n\n[secrets.API_KEY]\nhosts = [\"api.test\"]\n") },
+			lay: func(n *newcomer) {
+				n.configure("[backends.own]\ntype = \"local\"\n\n[secrets.API_KEY]\nhosts = [\"api.test\"]\n")
+			},
 			says: `^storing API_KEY: the value is a mask, or holds one$`, hint: `store the value itself`,
 			mend: func(n *newcomer, _ string) {
 				v := canary.Value("k-")
@@ -245,6 +247,3 @@ func commandMissteps() []misstep {
 		},
 	}
 }
-
-var _ = os.Getenv
-var _ = bed.Path

@@ -174,11 +174,3 @@ func TestEachWrongStepOfANewcomerHasOneErrorAndAHintThatMendsIt(t *testing.T) {
 		})
 	}
 }
-
-// again types the calling line and expects the value at the origin.
-func again(value *string) func(n *newcomer, _ string) {
-	return func(n *newcomer, _ string) {
-		n.types(calls)
-		n.arrives(*value)
-	}
-}

@@ -69,6 +69,9 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 	if f.AnyHost {
 		a.ui.Warnf("--any-host: secrets without hosts may go to any host, and every TLS host is intercepted")
 	}
+	if f.NoForceProxy {
+		a.ui.Warnf("--no-force-proxy: the program is not told of the proxy: what does not find it sends masks")
+	}
 	s, err := a.newBlind(cfg, secrets, blindOptions{AnyHost: f.AnyHost, Audit: f.Audit, LogLevel: f.LogLevel})
 	if err != nil {
 		return err

@@ -167,6 +167,9 @@ func (t *tally) tell(u *ui, secrets []config.Secret, record *audit.File) {
 	for _, host := range few(slices.Sorted(maps.Keys(t.distrust))) {
 		u.Warnf("a client ended its TLS connection to %s; it may read its roots elsewhere than SSL_CERT_FILE or NODE_EXTRA_CA_CERTS", host)
 	}
+	if len(t.distrust) > 0 {
+		u.Hintf("`kz help runtimes` lists what each client reads; one with roots of its own cannot be run blind")
+	}
 	tellAudit(u, record)
 }
 
