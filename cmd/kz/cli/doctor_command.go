@@ -26,7 +26,7 @@ type commandReport struct {
 
 // hostReport is what came to the proxy for one host.
 type hostReport struct {
-	Host      string         `json:"host"` // with its port
+	Host      string         `json:"host"` // with its port, unless that is 443
 	Requests  int            `json:"requests"`
 	Tunnels   int            `json:"tunnels"`   // not looked into
 	Untrusted int            `json:"untrusted"` // its client ended the handshake with kz
@@ -73,6 +73,11 @@ func (a *app) examineCommand(ctx context.Context, d *diagnosis, setup *setup, ar
 		return err
 	}
 	c.take(events, s.blind)
+	for _, host := range s.tunnels.hosts() {
+		if events[host] == nil { // a client that left when it had seen the certificate
+			c.Hosts = append(c.Hosts, hostReport{Host: host, Untrusted: 1, Refused: map[string]int{}, Withheld: []string{}})
+		}
+	}
 	d.Command = c
 	d.find(c.findings(kind, argv[0])...)
 	return nil

@@ -15,6 +15,7 @@ type programKind struct{ name, direct, distrust string }
 
 // kindOf looks at a program's file: its first line, what Go, bun and deno leave in what they build, and its name.
 func kindOf(path string) programKind {
+	called := filepath.Base(path) // a link may have the better name: sh, python3
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -33,7 +34,7 @@ func kindOf(path string) programKind {
 			interpreter = filepath.Base(words[0])
 		}
 	}
-	name := cmp.Or(interpreter, filepath.Base(path))
+	name := cmp.Or(interpreter, called)
 	for _, family := range []string{"node", "bun", "deno", "python", "ruby", "java", "bash", "zsh", "dash", "sh"} {
 		if strings.TrimRight(name, "0123456789.") != family {
 			continue

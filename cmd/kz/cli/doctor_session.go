@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -249,6 +251,13 @@ func (l *noted) tunnelTo(host string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.asked[host]
+}
+
+// hosts are all of them, in order.
+func (l *noted) hosts() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.asked))
 }
 
 type notedConn struct {
