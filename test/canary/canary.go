@@ -34,7 +34,8 @@ const pieceLen = 12
 
 // Canary is one value to look for. It is immutable.
 type Canary struct {
-	forms []form
+	forms  []form
+	starts *[1 << 13]byte // a bit for each two bytes, in lower case, with which a form begins
 }
 
 type form struct {
@@ -69,7 +70,7 @@ func New(value string) *Canary {
 	if len(value) < 8 {
 		panic("canary: a value under 8 bytes is found by chance")
 	}
-	c := &Canary{}
+	c := &Canary{starts: new([1 << 13]byte)}
 	add := func(name, s string, fold bool) {
 		if s == "" || name != "raw" && s == value {
 			return
@@ -78,6 +79,8 @@ func New(value string) *Canary {
 			s = strings.ToLower(s)
 		}
 		c.forms = append(c.forms, form{name, []byte(s), fold})
+		start := int(lower[s[0]])<<8 | int(lower[s[1]])
+		c.starts[start>>3] |= 1 << (start & 7)
 	}
 	add("raw", value, false)
 	for name, coding := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
@@ -170,36 +173,62 @@ func utf16Bytes(value string) (little, big string) {
 // the whole value is not there.
 func (c *Canary) Find(p []byte) []Hit {
 	var hits []Hit
-	folded := lower(p)
-	for _, f := range c.forms {
-		in := p
-		if f.fold {
-			in = folded
+	for n, at := range c.first(p) {
+		if at < 0 || c.forms[n].name == "piece" && len(hits) > 0 {
+			continue // the pieces are last
 		}
-		if f.name == "piece" && len(hits) > 0 {
-			break // the pieces are last
-		}
-		if i := bytes.Index(in, f.bytes); i >= 0 {
-			hits = append(hits, Hit{Form: f.name, Offset: i})
-		}
+		hits = append(hits, Hit{Form: c.forms[n].name, Offset: at})
 	}
 	return hits
 }
 
-// lower is in lower case what is ASCII: memory is seldom text. The race detector, which has nothing to find here, would take
-// most of the time of a search.
+// first is where each form stands first, or -1. All are looked for at once, by their first two bytes: memory is long. The
+// race detector, which has nothing to find here, would take most of the time.
 //
 //go:norace
-func lower(p []byte) []byte {
-	out := make([]byte, len(p))
-	for i, b := range p {
-		if 'A' <= b && b <= 'Z' {
-			b += 'a' - 'A'
-		}
-		out[i] = b
+func (c *Canary) first(p []byte) []int {
+	places := make([]int, len(c.forms))
+	for n := range places {
+		places[n] = -1
 	}
-	return out
+	starts, pair := c.starts, uint16(0)
+	for i, b := range p {
+		pair = pair<<8 | uint16(lower[b])
+		if starts[pair>>3]>>(pair&7)&1 == 0 || i == 0 {
+			continue
+		}
+		for n, f := range c.forms {
+			if places[n] < 0 && f.begins(p[i-1:]) {
+				places[n] = i - 1
+			}
+		}
+	}
+	return places
 }
+
+// begins says whether p begins with the form.
+func (f form) begins(p []byte) bool {
+	if len(p) < len(f.bytes) {
+		return false
+	}
+	for i, b := range f.bytes {
+		if p[i] != b && !(f.fold && lower[p[i]] == b) {
+			return false
+		}
+	}
+	return true
+}
+
+// lower maps bytes to lower case where they are ASCII: memory is seldom text.
+var lower = func() (table [256]byte) {
+	for i := range table {
+		table[i] = byte(i)
+		if 'A' <= i && i <= 'Z' {
+			table[i] += 'a' - 'A'
+		}
+	}
+	return table
+}()
 
 // In searches one named stream.
 func (c *Canary) In(where string, p []byte) []Hit {
