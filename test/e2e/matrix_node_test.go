@@ -64,6 +64,8 @@ require("axios").get("https://api.test/echo", {headers: {Authorization: "Bearer 
 	nodeFetchModule = `
 require("node-fetch")("https://api.test/echo", {headers: {Authorization: "Bearer " + process.env.API_KEY}})
   .then(r => r.text()).then(console.log).catch(e => { console.error(e); process.exit(1) })`
+	nodeWS = `
+new (require("ws"))("wss://api.test/ws").on("error", e => { console.error(e.message); process.exit(1) })`
 
 	nodeOpenAI = `
 const { OpenAI } = require("MODULE")
@@ -143,11 +145,11 @@ func nodeRows() []row {
 		node("20", "fetch", nodeFetch), node("22.20", "fetch", nodeFetch), node("22", "fetch", nodeFetch), node("24", "fetch", nodeFetch),
 		node("20", "https", https), node("22.20", "https", https), node("22", "https", https), node("24", "https", https),
 		node("20", "https, an agent of its own", keepAlive),
-		goes(node("24", "https, an agent of its own", keepAlive), "goes direct unless the agent is made with proxyEnv: process.env"),
+		node("24", "https, an agent of its own", keepAlive),
 		node("20", "axios", nodeAxios, "axios"), node("22", "axios", nodeAxios, "axios"), node("24", "axios", nodeAxios, "axios"),
 		node("20", "node-fetch", nodeFetchModule, "node-fetch"), node("24", "node-fetch", nodeFetchModule, "node-fetch"),
-		undici("20", "undici7", "undici 7"), undici("22", "undici7", "undici 7"), undici("24", "undici", "undici 8"),
-		goes(undici("22", "undici", "undici 8"), "goes direct until setGlobalDispatcher(new EnvHttpProxyAgent())"),
+		undici("20", "undici7", "undici 7"), undici("22", "undici", "undici 8"), undici("24", "undici", "undici 8"),
+		goes(node("24", "ws", nodeWS, "ws"), "goes direct unless it is given agent: https.globalAgent"),
 		openAI("20", "openai6"), openAI("22", "openai"), openAI("24", "openai"),
 		anthropic("20"), anthropic("22"), anthropic("24"),
 		bun(nodeFetch), deno(nodeFetch),

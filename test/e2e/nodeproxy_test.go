@@ -198,20 +198,39 @@ func TestNodeWithoutProxySupportGoesWhereItSays(t *testing.T) {
 	}
 }
 
-func TestNodeWebSocketWithoutProxySupport(t *testing.T) {
+// TestNodeWebSockets has those that know of no proxy, and those whose dispatcher is of another undici.
+func TestNodeWebSockets(t *testing.T) {
 	t.Parallel()
-	program := bed.NodeVersion(t, "22.20")
-	b := bed.New(t)
-	value := b.Secret("API_KEY", `hosts = ["api.test"]`)
-	res := b.Run(program, "-e", webSocketNodeItself, "wss://api.test/ws?hello=1")
-	res.Succeeds(t)
-	if got := received(t, b, "/ws"); len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer "+value {
-		t.Error("the origin did not get the value")
+	const ws = `
+const WebSocket = function (url, { headers }) {
+  const ws = new (require("ws"))(url, { headers, agent: require("https").globalAgent })
+  Object.defineProperty(ws, "extensions", { value: "" })
+  return ws
+}
+`
+	for _, tt := range []struct{ name, version, text string }{
+		{"of Node without proxy support", "22.20", webSocketNodeItself},
+		{"of the package undici 8 in a Node with undici 6", "22", `const { WebSocket } = require("undici");` + webSocketNodeItself},
+		{"of the package ws, with the agent of all", "20", ws + webSocketNodeItself},
+		{"of the package ws, with the agent of all", "24", ws + webSocketNodeItself},
+	} {
+		t.Run(tt.version+" "+tt.name, func(t *testing.T) {
+			t.Parallel()
+			program := nodeAt(t, tt.version)
+			b := bed.New(t)
+			value := b.Secret("API_KEY", `hosts = ["api.test"]`)
+			b.Env = append(b.Env, "NODE_PATH="+bed.NodeModules(t, "undici", "ws"))
+			res := b.Run(program, "-e", tt.text, "wss://api.test/ws?hello=1")
+			res.Succeeds(t)
+			if got := received(t, b, "/ws"); len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer "+value {
+				t.Error("the origin did not get the value")
+			}
+			if out := string(res.Stdout); !strings.Contains(out, "hello: Bearer kz_masked_") || !strings.Contains(out, "closed: 4001 done with it") {
+				t.Errorf("it did not talk to its end:\n%s", res.Output())
+			}
+			b.Clean(res)
+		})
 	}
-	if out := string(res.Stdout); !strings.Contains(out, "hello: Bearer kz_masked_") || !strings.Contains(out, "closed: 4001 done with it") {
-		t.Errorf("it did not talk to its end:\n%s", res.Output())
-	}
-	b.Clean(res)
 }
 
 // TestNodeWithoutProxySupportInAContainer has only what the env file says, with the files where a container has them.
@@ -246,4 +265,36 @@ func TestNodeWithoutProxySupportInAContainer(t *testing.T) {
 	end := p.Stop()
 	end.Exits(t, 0)
 	b.Clean(res, end)
+}
+
+// TestNodeWithUndici8 has the package undici in a Node whose own undici is older: what is between them must carry more than a head.
+func TestNodeWithUndici8(t *testing.T) {
+	t.Parallel()
+	program := bed.NodeVersion(t, "22")
+	b := bed.New(t)
+	b.Secret("API_KEY", `hosts = ["api.test"]`)
+	b.Env = append(b.Env, "NODE_PATH="+bed.NodeModules(t, "undici"))
+	res := b.Run(program, "-e", nodeGet+`
+  const { request, fetch: other, getGlobalDispatcher, interceptors } = require("undici")
+  const sum = async body => { let n = 0; for await (const part of body) { n += part.length; await new Promise(setImmediate) } return n }
+  await told("download", request("https://api.test/bytes?n=3000000").then(r => sum(r.body)))
+  await told("upload", request("https://api.test/echo", { method: "POST", headers: bearer, body: require("stream").Readable.from(["a", "b"]) }).then(r => r.body.text()).then(t => t.includes("kz_masked_")))
+  await told("own fetch", fetch("https://api.test/echo", { headers: bearer }).then(r => r.text()).then(t => t.includes("kz_masked_")))
+  await told("other fetch", other("https://api.test/bytes?n=2000000").then(r => sum(r.body)))
+  await told("head", request("https://api.test/status/404").then(r => r.statusCode + " " + typeof r.headers["content-length"]))
+  await told("composed", request("https://api.test/bytes?n=7", { dispatcher: getGlobalDispatcher().compose(interceptors.retry()) }).then(r => sum(r.body)))
+  const stop = new AbortController()
+  await told("aborted", request("https://api.test/hang", { signal: stop.signal }).then(() => "?", e => e.name), setTimeout(() => stop.abort(), 100))
+  await told("nowhere", request("https://nowhere.test/"))
+  process.exit(0)
+})()`)
+	res.Succeeds(t)
+	for _, want := range []string{
+		"download: 3000000\n", "upload: true\n", "own fetch: true\n", "other fetch: 2000000\n", "head: 404 string\n", "composed: 7\n", "aborted: AbortError\n", "nowhere fails: ",
+	} {
+		if !strings.Contains(string(res.Stdout), want) {
+			t.Errorf("the output lacks %q:\n%s", want, res.Output())
+		}
+	}
+	b.Clean(res)
 }

@@ -1,20 +1,24 @@
 'use strict'
 // Written by kz for the programs of one run. It has Node.js use the proxy that HTTPS_PROXY and HTTP_PROXY name, credential
 // and all, and what NO_PROXY excepts, in versions that do not know NODE_USE_ENV_PROXY: fetch and WebSocket (undici), http and
-// https. Since 22.21 and 24.5 Node does that itself, and this does nothing. It is public: what it needs it reads from the
-// environment. Nothing of Node's is loaded before a program uses it. A program's own dispatcher, or agent that connects in
-// a way of its own, is left alone.
+// https. Since 22.21 and 24.5 Node does that itself; what it leaves out is still done here: agents that a program makes, and
+// the package undici where it is newer than Node's own. It is public: what it needs it reads from the environment. Nothing
+// of Node's is loaded before a program uses it. A program's own dispatcher, or agent that connects in a way of its own, is
+// left alone.
 ;(() => {
   const env = process.env
   const legacy = Symbol.for('undici.globalDispatcher.1') // up to undici 7
+  const modern = Symbol.for('undici.globalDispatcher.2') // since undici 8
+
+  const { versions } = process
+  const [major, minor] = versions.node.split('.').map(Number)
+  const native = major > 24 || (major === 24 && minor >= 5) || (major === 22 && minor >= 21)
 
   function main () {
-    const { versions } = process
     if (versions.bun || versions.deno || env.NODE_USE_ENV_PROXY !== '1') return
-    const [major, minor] = versions.node.split('.').map(Number)
-    const native = major > 24 || (major === 24 && minor >= 5) || (major === 22 && minor >= 21)
-    if (native || !proxyFor('https:')) return
-    whenUndiciIsLoaded()
+    if (!proxyFor('https:')) return
+    if (!native) whenUndiciIsLoaded()
+    if (versions.undici && globalThis[modern] === undefined) shareWithUndici8()
     whenHTTPIsLoaded(proxyAgents)
   }
 
@@ -169,6 +173,81 @@
     }
   }
 
+  // shareWithUndici8 gives the package undici the dispatcher of Node's own undici where that is older than 8. Else to load the
+  // package is enough to have both go direct.
+  function shareWithUndici8 () {
+    const old = () => globalThis[legacy]
+    const shared = Object.assign(new (require('events'))(), {
+      dispatch: (options, handler) => old().dispatch(options, handler.onRequestStart ? forUndici7(handler) : handler),
+      compose: (...interceptors) => old().compose.apply(shared, interceptors),
+      close: (...args) => old().close(...args),
+      destroy: (...args) => old().destroy(...args)
+    })
+    Object.defineProperty(globalThis, modern, {
+      configurable: true,
+      enumerable: false,
+      get: () => shared,
+      set (value) { Object.defineProperty(globalThis, modern, { value, writable: true, enumerable: false, configurable: true }) }
+    })
+  }
+
+  // forUndici7 is a handler of undici 8 as the versions before know them.
+  function forUndici7 (handler) {
+    const controller = {
+      paused: false, aborted: false, reason: null, rawHeaders: null, rawTrailers: null,
+      pause () { controller.paused = true },
+      resume () { if (controller.paused) { controller.paused = false; if (resume) resume() } }
+    }
+    let resume
+    return {
+      onConnect (abort, context) {
+        controller.abort = (reason) => {
+          if (controller.aborted) return
+          controller.aborted = true
+          controller.reason = reason
+          abort(reason)
+        }
+        handler.onRequestStart(controller, context)
+      },
+      onBodySent (...args) { if (handler.onBodySent) handler.onBodySent(...args) },
+      onRequestSent () { if (handler.onRequestSent) handler.onRequestSent() },
+      onResponseStarted () { if (handler.onResponseStarted) handler.onResponseStarted() },
+      onUpgrade (status, headers, socket) {
+        controller.rawHeaders = headers
+        if (handler.onRequestUpgrade) handler.onRequestUpgrade(controller, status, byName(headers), socket)
+      },
+      onHeaders (status, headers, resumes, text) {
+        resume = resumes
+        controller.rawHeaders = headers
+        if (handler.onResponseStart) handler.onResponseStart(controller, status, byName(headers), text)
+        return !controller.paused
+      },
+      onData (chunk) {
+        if (handler.onResponseData) handler.onResponseData(controller, chunk)
+        return !controller.paused
+      },
+      onComplete (trailers) {
+        controller.rawTrailers = trailers
+        if (handler.onResponseEnd) handler.onResponseEnd(controller, byName(trailers))
+      },
+      onError (err) {
+        if (handler.onResponseError) handler.onResponseError(controller, err)
+      }
+    }
+  }
+
+  // byName has the raw headers of undici, names and values in turn, by name.
+  function byName (raw) {
+    const headers = {}
+    for (let i = 0; raw && i < raw.length; i += 2) {
+      const name = raw[i].toString('latin1').toLowerCase()
+      const values = [].concat(raw[i + 1]).map((v) => v.toString('latin1'))
+      const all = [].concat(headers[name] === undefined ? [] : headers[name], values)
+      headers[name] = all.length === 1 ? all[0] : all
+    }
+    return headers
+  }
+
   // proxying is a dispatcher of direct's class that goes through the proxy.
   function proxying (direct) {
     class ProxyingAgent extends direct.constructor {
@@ -242,11 +321,19 @@
     Agent.prototype.addRequest = function (req, options, port, localAddress) {
       if (typeof options === 'string') options = { host: options, port, localAddress } // an old form
       if (options && req && req.method !== 'CONNECT' && !options.socketPath && !(this.options && this.options.socketPath)) {
+        if (nodeProxies(this)) return addRequest.call(this, req, options)
         if (this.protocol === 'https:') throughTunnel(this)
         else if (this.createConnection === createConnection) options = inAbsoluteForm(req, options)
       }
       return addRequest.call(this, req, options)
     }
+  }
+
+  // nodeProxies: this version of Node sees to the agent, or it was told not to.
+  function nodeProxies (agent) {
+    const { options } = agent
+    if (options && 'proxyEnv' in options && (native || !options.proxyEnv)) return true
+    return Object.getOwnPropertySymbols(agent).some((s) => s.description === 'kProxyConfig' && agent[s])
   }
 
   // throughTunnel has an agent that connects as https does do so through the proxy.
