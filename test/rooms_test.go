@@ -34,7 +34,7 @@ var rooms = map[string]room{
 	"masking":        {kz: []string{"kz/masking/fields"}, banned: []string{"net", "net/http", "os", "time"}},
 	"masking/fields": {banned: []string{"net", "net/http", "os", "time"}},
 
-	"ca":            {modules: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/sync", "golang.org/x/sys"}, banned: []string{"math/rand", "math/rand/v2", "net/http"}},
+	"ca":            {modules: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/sync", "golang.org/x/sys", "software.sslmate.com/src/go-pkcs12"}, banned: []string{"math/rand", "math/rand/v2", "net/http"}},
 	"ca/truststore": {kz: []string{"kz/ca"}, modules: []string{"github.com/smallstep/truststore", "golang.org/x/sys", "howett.net/plist"}},
 
 	"resolver":         {modules: []string{"golang.org/x/sync"}},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,7 +35,8 @@ type blindOptions struct {
 	Strict   bool // the egress mode where the configuration gives none
 	Audit    string
 	LogLevel slog.Level
-	Identity *identity // nil: a new one
+	Identity *identity           // nil: a new one
+	Vouched  func(net.Conn) bool // see proxy.Options; nil: nobody is
 }
 
 // identity is what a session is known by. It is kept over restarts only when asked to.
@@ -119,7 +121,7 @@ func (a *app) newBlind(cfg *config.Config, secrets []config.Secret, o blindOptio
 		Policy: s.policyOf(cfg, secrets),
 		Table:  s.table, Authority: s.Authority, Credential: s.Credential, Session: s.ID, Audit: s.tally,
 		Values: s.cache.Get, Rejected: s.cache.Refresh, Log: a.logger(o.LogLevel), Roots: roots,
-		AllowPrivate: cfg.Egress.AllowPrivate, Resolve: cfg.Egress.Resolve, UpstreamProxy: via, Distrust: distrusted,
+		AllowPrivate: cfg.Egress.AllowPrivate, Resolve: cfg.Egress.Resolve, UpstreamProxy: via, Distrust: distrusted, Vouched: o.Vouched,
 	})
 	if err != nil {
 		_ = s.audit.Close()

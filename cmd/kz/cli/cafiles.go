@@ -19,6 +19,13 @@ func (s *blind) caFilesIn(write func(name string, data []byte) (string, error)) 
 	if files.Bundle, err = write("bundle.pem", ca.Bundle(system, s.Authority)); err != nil {
 		return caFiles{}, err
 	}
+	store, err := ca.JavaTrustStore(system, s.Authority)
+	if err != nil {
+		return caFiles{}, fmt.Errorf("making the truststore for JVMs: %w", err)
+	}
+	if files.TrustStore, err = write("truststore.p12", store); err != nil {
+		return caFiles{}, err
+	}
 	if files.NodeProxy, err = write(nodeProxyFile, nodeProxy); err != nil {
 		return caFiles{}, err
 	}

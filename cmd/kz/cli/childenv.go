@@ -28,13 +28,12 @@ const (
 
 // caFiles are the public files a client may be pointed at, by the paths the client sees.
 type caFiles struct {
-	CA                 string // the session's CA alone
-	Bundle             string // system roots and the CA
-	TrustStore         string // the same for a JVM, PKCS#12; empty: none
-	TrustStorePassword string
-	NodeProxy          string // what Node.js loads; empty: nothing
-	Wgetrc             string // what points wget at the bundle; empty: none
-	PHP                string // the same for PHP
+	CA         string // the session's CA alone
+	Bundle     string // system roots and the CA
+	TrustStore string // the same for a JVM, PKCS#12 without a password; empty: none
+	NodeProxy  string // what Node.js loads; empty: nothing
+	Wgetrc     string // what points wget at the bundle; empty: none
+	PHP        string // the same for PHP
 }
 
 // blindEnv is what blind mode itself puts into an environment.
@@ -122,7 +121,7 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 	}
 	if spec.Blind != nil {
 		env = mendGitConfig(env)
-		env = spec.Blind.javaOptions(env)
+		env = spec.Blind.javaOptions(env, spec.Keep, spec.KeepProxy)
 		if !spec.KeepProxy {
 			env = spec.Blind.nodeOptions(env)
 		}

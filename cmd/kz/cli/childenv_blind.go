@@ -57,37 +57,6 @@ func (b *blindEnv) variables(keepProxy bool) []variable {
 	return vars
 }
 
-// javaOptions points a JVM at its truststore, after the options it already has: of a
-// property given twice the last counts. Without a truststore nothing changes.
-func (b *blindEnv) javaOptions(env []string) []string {
-	if b.CA.TrustStore == "" {
-		return env
-	}
-	const name = "JAVA_TOOL_OPTIONS="
-	options := b.trustStoreOptions()
-	for i, e := range env {
-		if strings.HasPrefix(e, name) {
-			env[i] = strings.TrimRight(e, " ") + " " + options
-			return env
-		}
-	}
-	return append(env, name+options)
-}
-
-func (b *blindEnv) trustStoreOptions() string {
-	return "-Djavax.net.ssl.trustStore=" + javaQuote(b.CA.TrustStore) +
-		" -Djavax.net.ssl.trustStoreType=PKCS12" +
-		" -Djavax.net.ssl.trustStorePassword=" + javaQuote(b.CA.TrustStorePassword)
-}
-
-// javaQuote: the JVM splits JAVA_TOOL_OPTIONS at white space outside quotes.
-func javaQuote(s string) string {
-	if strings.ContainsAny(s, " \t") {
-		return `"` + s + `"`
-	}
-	return s
-}
-
 // isProxyVariable: the parent's own ways out, also those that only one tool reads.
 func isProxyVariable(name string) bool {
 	switch strings.ToLower(name) {

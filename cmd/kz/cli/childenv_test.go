@@ -292,17 +292,6 @@ func TestTrustVariables(t *testing.T) {
 	if len(report.Dropped) > 0 {
 		t.Errorf("replaced variables are reported: %q", report.Dropped)
 	}
-
-	store := func(s *envSpec) {
-		s.Blind.CA.TrustStore, s.Blind.CA.TrustStorePassword = "/my run/trust.p12", "changeit"
-	}
-	const options = `-Djavax.net.ssl.trustStore="/my run/trust.p12" -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=changeit`
-	if env, _ = blindChild(t, store, parent...); env["JAVA_TOOL_OPTIONS"] != "-Xmx1g "+options {
-		t.Errorf("JAVA_TOOL_OPTIONS = %q", env["JAVA_TOOL_OPTIONS"])
-	}
-	if env, _ = blindChild(t, store); env["JAVA_TOOL_OPTIONS"] != options {
-		t.Errorf("JAVA_TOOL_OPTIONS = %q", env["JAVA_TOOL_OPTIONS"])
-	}
 }
 
 func TestWhatBlindModeSetsWinsOverKeepEnv(t *testing.T) {

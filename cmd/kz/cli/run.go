@@ -72,7 +72,7 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 	if f.NoForceProxy {
 		a.ui.Warnf("--no-force-proxy: the program is not told of the proxy: what does not find it sends masks")
 	}
-	s, err := a.newBlind(cfg, secrets, blindOptions{AnyHost: f.AnyHost, Audit: f.Audit, LogLevel: f.LogLevel})
+	s, err := a.newBlind(cfg, secrets, blindOptions{AnyHost: f.AnyHost, Audit: f.Audit, LogLevel: f.LogLevel, Vouched: newVouch()})
 	if err != nil {
 		return err
 	}
