@@ -207,10 +207,10 @@ func cleanRegion(words ...string) string {
 	return ""
 }
 
-// cleanURL is a URL that holds no more than where a server is.
+// cleanURL is of a URL what says where a server is: a user and a password in it are left out.
 func cleanURL(s string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
+	if err != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
 		return ""
 	}
 	return fmt.Sprintf("%s://%s%s", u.Scheme, u.Host, strings.TrimSuffix(u.EscapedPath(), "/"))

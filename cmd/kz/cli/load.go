@@ -23,8 +23,14 @@ func (a *app) load(file, env string) (*config.Config, error) {
 		return cfg, nil
 	}
 	var paths []string
+	outgrown := true
 	for _, s := range untrusted {
 		paths = append(paths, s.Path)
+		outgrown = outgrown && trust.Outgrown(s)
+	}
+	if outgrown {
+		return nil, withHint(fmt.Errorf("approved when kz knew other services than now: %s", strings.Join(paths, ", ")),
+			"`kz trust` shows where its secrets could go now, and approves it; hosts in the file keep it so")
 	}
 	return nil, withHint(fmt.Errorf("not approved, or changed since: %s", strings.Join(paths, ", ")),
 		"`kz trust` shows what it would allow, and approves it")

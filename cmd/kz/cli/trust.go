@@ -79,7 +79,7 @@ func (a *app) trust(ctx context.Context, file string, yes []string) error {
 				continue
 			}
 		}
-		if err := store.Approve(s.Source.RealPath, s.Source.SHA256); err != nil {
+		if err := store.Approve(s.Source.RealPath, s.Source.Approval()); err != nil {
 			return err
 		}
 		a.ui.Notef("approved %s", s.Source.Path)
@@ -105,7 +105,7 @@ func (a *app) awaiting(cfg *config.Config, store *config.TrustStore, file string
 	var out []config.Summary
 	untrusted := cfg.Untrusted(store)
 	for _, s := range cfg.Describe() {
-		if file == "" && slices.Contains(untrusted, s.Source) || file != "" && s.Source.RealPath == real && !store.Approved(real, s.Source.SHA256) {
+		if file == "" && slices.Contains(untrusted, s.Source) || file != "" && s.Source.RealPath == real && !store.Approved(real, s.Source.Approval()) {
 			out = append(out, s)
 		}
 	}

@@ -121,9 +121,20 @@ type Source struct {
 	Path     string // absolute, as found
 	RealPath string // with symbolic links followed: what was opened
 	SHA256   string // lower-case hex, of exactly the bytes that were parsed
+	// Supplied is a hash, in the same form, of the hosts and places that known services give to the secrets of a discovered
+	// file; "" when they give none.
+	Supplied string
 	// Discovered is true for files found in a workspace, which must be approved; false for the file given with
 	// --config and for the user's own file.
 	Discovered bool
+}
+
+// Approval is what a person approves: the bytes of the file, and what known services add to it.
+func (s Source) Approval() string {
+	if s.Supplied == "" {
+		return s.SHA256
+	}
+	return s.SHA256 + "+" + s.Supplied
 }
 
 // Pos is a place in a file. Columns count characters from 1.

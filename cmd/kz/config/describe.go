@@ -55,7 +55,7 @@ func describe(env string, l, below layer) Scope {
 		named = append(named, s.secret(e, below.secrets.index[e.variable])...)
 	}
 	if len(named) > 0 {
-		s.warn("the hosts of ", strings.Join(named, ", "), " are known to kz by the name alone: whatever is stored goes there, and a later kz may know others; hosts in the file fixes them")
+		s.warn("the hosts of ", strings.Join(named, ", "), " are known to kz by the name alone: whatever is stored goes there; when kz comes to know others, it asks again")
 	}
 	if l.egress != nil {
 		for _, f := range l.egress.fields {

@@ -102,6 +102,11 @@ func build(o Options, inputs []input) (*Config, error) {
 			r.check(s.layer)
 		}
 	}
+	for i, f := range cfg.files {
+		if cfg.Sources[i].Discovered {
+			cfg.Sources[i].Supplied = f.supplied()
+		}
+	}
 	cfg.Environments = environments(cfg.files)
 	cfg.EnvName = r.environment(o, cfg.Environments)
 	r.assemble(cfg)

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 
 	"kz/proxy/policy"
@@ -115,9 +118,15 @@ func supply(secrets []Secret, said map[string]*node) {
 	}
 }
 
-// supplied says what known services add to an entry that is laid over below, if that is not nil, and returns the
-// variables that get their hosts so.
-func (p *phrases) supplied(e, below *entry) (named []string) {
+// supplement is what a known service adds to one variable of an entry.
+type supplement struct {
+	variable            string
+	known               *service
+	hosts, places, mask bool // is it the service that gives them?
+}
+
+// supplements are what known services add to an entry that is laid over below, if that is not nil.
+func supplements(e, below *entry) (out []supplement) {
 	gives := func(key string) bool { return e.table.has(key) || below != nil && below.table.has(key) }
 	if x := e.table.get("expose"); gives("export_as") || x != nil && x.text != ExposeMasked {
 		return nil
@@ -130,31 +139,64 @@ func (p *phrases) supplied(e, below *entry) (named []string) {
 		}
 	}
 	for _, v := range variables {
-		known := serviceOf(v)
-		if known == nil {
-			continue
+		if known := serviceOf(v); known != nil {
+			out = append(out, supplement{v, known, !gives("hosts") && len(known.hosts) > 0, !gives("swap"), !gives("mask") && known.mask != ""})
 		}
+	}
+	return out
+}
+
+// supplied says what known services add to an entry that is laid over below, if that is not nil, and returns the
+// variables that get their hosts so.
+func (p *phrases) supplied(e, below *entry) (named []string) {
+	for _, s := range supplements(e, below) {
 		whose := ""
-		if v != e.variable {
-			whose = v + " "
+		if s.variable != e.variable {
+			whose = s.variable + " "
 		}
-		bound := !gives("hosts") && len(known.hosts) > 0
-		if bound {
-			p.add(whose, "to ", hostList(known.hosts), " (known service ", known.name, ")")
-			named = append(named, v)
+		if s.hosts {
+			p.add(whose, "to ", hostList(s.known.hosts), " (known service ", s.known.name, ")")
+			named = append(named, s.variable)
 		}
 		switch {
-		case gives("swap"):
-		case known.places != nil:
-			p.add(whose, "in ", placeList(known.places))
-		case bound:
+		case !s.places:
+		case s.known.places != nil:
+			p.add(whose, "in ", placeList(s.known.places))
+		case s.hosts:
 			p.add(whose, "in ", placeList(policy.DefaultPlaces()))
 		}
-		if !gives("mask") && known.mask != "" {
-			p.add(whose, "mask ", known.mask)
+		if s.mask {
+			p.add(whose, "mask ", s.known.mask)
 		}
 	}
 	return named
+}
+
+// supplied is a hash of where known services let the secrets of a file go, in all its sections; "" where they let them go
+// nowhere. It belongs to what a person approves: a later kz, which knows other services, has another.
+func (f loaded) supplied() string {
+	var b strings.Builder
+	add := func(env string, l, below layer) {
+		for _, e := range l.secrets.list {
+			for _, s := range supplements(e, below.secrets.index[e.variable]) {
+				if s.hosts {
+					b.WriteString(strconv.Quote(env) + " " + s.variable + " to " + hostList(s.known.hosts) + "\n")
+				}
+				if s.places && s.known.places != nil {
+					b.WriteString(strconv.Quote(env) + " " + s.variable + " in " + placeList(s.known.places) + "\n")
+				}
+			}
+		}
+	}
+	add("", f.always, layer{})
+	for _, s := range f.sections {
+		add(s.name, s.layer, f.always)
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(b.String()))
+	return hex.EncodeToString(sum[:])
 }
 
 // texts are the texts of a list; nil when n is none.

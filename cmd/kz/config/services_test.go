@@ -235,7 +235,7 @@ secret_id = "x"
 [production.secrets.XAI_API_KEY]
 `})
 	cfg := tr.mustLoad()
-	const note = " are known to kz by the name alone: whatever is stored goes there, and a later kz may know others; hosts in the file fixes them\n"
+	const note = " are known to kz by the name alone: whatever is stored goes there; when kz comes to know others, it asks again\n"
 	want := tr.dir + `/.keyzero.toml
   sha256 ` + cfg.Sources[0].SHA256 + `
   backends

@@ -11,19 +11,20 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 // ErrTrustStore is what every error about the state of the trust store wraps.
 var ErrTrustStore = errors.New("config: the trust store cannot be used")
 
-// TrustStore remembers which discovered files a person has approved: by their real path and the hash of their bytes. A
-// file has one approved content at a time, so that going back to an older one needs an approval again.
+// TrustStore remembers which discovered files a person has approved: by their real path, the hash of their bytes, and that
+// of what known services add to them (see Source.Approval). A file has one approved content at a time, so that going back to an older one needs an approval again.
 //
 // It is not safe for concurrent use. Of two processes that approve at the same moment one may lose its approval, which
 // is then asked for again.
 type TrustStore struct {
 	path     string
-	approved map[string]string // real path -> SHA-256 in hex
+	approved map[string]string // real path -> approval
 }
 
 // TrustPath is where the approvals are kept: $XDG_STATE_HOME/kz/trust.json, below ~/.local/state unless set.
@@ -49,17 +50,25 @@ func OpenTrust(path string) (*TrustStore, error) {
 	return &TrustStore{path, approved}, nil
 }
 
-// Approved reports whether the file at this real path was approved with this content.
-func (t *TrustStore) Approved(realPath, sha256 string) bool {
-	return sha256 != "" && t.approved[realPath] == sha256
+// Approved reports whether the file at this real path was approved with this content, given as Source.Approval has it.
+func (t *TrustStore) Approved(realPath, approval string) bool {
+	return approval != "" && t.approved[realPath] == approval
 }
 
-var hash = regexp.MustCompile(`^[0-9a-f]{64}$`)
+// Outgrown reports whether a file, which is not approved, has the bytes that were approved: only what known services add to
+// it is other than it was then.
+func (t *TrustStore) Outgrown(s Source) bool {
+	bytes, _, _ := strings.Cut(t.approved[s.RealPath], "+")
+	return bytes == s.SHA256
+}
+
+// hash is the form of an approval.
+var hash = regexp.MustCompile(`^[0-9a-f]{64}(\+[0-9a-f]{64})?$`)
 
 // Approve records an approval, in place of an earlier one for the same path, and writes the store: atomically, mode
 // 0600, in a directory of mode 0700.
-func (t *TrustStore) Approve(realPath, sha256 string) error {
-	if !filepath.IsAbs(realPath) || !hash.MatchString(sha256) {
+func (t *TrustStore) Approve(realPath, approval string) error {
+	if !filepath.IsAbs(realPath) || !hash.MatchString(approval) {
 		return fmt.Errorf("approving a file: a real path and a SHA-256 hash are needed")
 	}
 	// Another process may have approved something since.
@@ -68,7 +77,7 @@ func (t *TrustStore) Approve(realPath, sha256 string) error {
 		return err
 	}
 	approved = maps.Clone(approved)
-	approved[realPath] = sha256
+	approved[realPath] = approval
 	if err := writeTrust(t.path, approved); err != nil {
 		return fmt.Errorf("recording an approval: %w", err)
 	}
@@ -80,7 +89,7 @@ func (t *TrustStore) Approve(realPath, sha256 string) error {
 func (c *Config) Untrusted(t *TrustStore) []Source {
 	var out []Source
 	for _, s := range c.Sources {
-		if s.Discovered && !t.Approved(s.RealPath, s.SHA256) {
+		if s.Discovered && !t.Approved(s.RealPath, s.Approval()) {
 			out = append(out, s)
 		}
 	}

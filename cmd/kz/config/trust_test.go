@@ -212,3 +212,62 @@ func TestWhereTheTrustStoreIs(t *testing.T) {
 		}
 	}
 }
+
+func TestAnApprovalCoversWhatServicesSupply(t *testing.T) {
+	t.Parallel()
+	tr := newTree(t, map[string]string{".keyzero.toml": "[backends.e]\ntype = 'env'\n[secrets.OPENAI_API_KEY]\n[production.secrets.SERPAPI_KEY]\nhosts = ['a.test']\n"})
+	cfg := tr.mustLoad()
+	s := cfg.Sources[0]
+	if s.Supplied == "" || s.Approval() != s.SHA256+"+"+s.Supplied {
+		t.Fatalf("the source is %+v", s)
+	}
+	for name, c := range map[string]struct {
+		approval           string
+		approved, outgrown bool
+	}{
+		"as it is now":                        {s.Approval(), true, true},
+		"before kz knew of services":          {s.SHA256, false, true},
+		"with other services":                 {s.SHA256 + "+" + strings.Repeat("a", 64), false, true},
+		"with other bytes":                    {strings.Repeat("a", 64) + "+" + s.Supplied, false, false},
+		"with other bytes and no service yet": {strings.Repeat("a", 64), false, false},
+	} {
+		t.Run("given "+name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "kz", "trust.json")
+			if err := openTrust(t, path).Approve(s.RealPath, c.approval); err != nil {
+				t.Fatal(err)
+			}
+			ts := openTrust(t, path)
+			if approved := len(cfg.Untrusted(ts)) == 0; approved != c.approved || ts.Outgrown(s) != c.outgrown {
+				t.Errorf("approved %v, outgrown %v", approved, ts.Outgrown(s))
+			}
+		})
+	}
+	if ts := openTrust(t, filepath.Join(t.TempDir(), "kz", "trust.json")); ts.Outgrown(s) {
+		t.Error("a file that nobody has approved is outgrown")
+	}
+}
+
+func TestWhatServicesSupplyIsWhatAnApprovalRemembers(t *testing.T) {
+	t.Parallel()
+	supplied := func(text string) string {
+		return newTree(t, map[string]string{".keyzero.toml": "[backends.e]\ntype = 'env'\n" + text}).mustLoad().Sources[0].Supplied
+	}
+	one := supplied("[secrets.OPENAI_API_KEY]\n")
+	for _, same := range []string{"# x\n[secrets.OPENAI_API_KEY]\n[secrets.OTHER]\nhosts = ['a.test']\n", "[secrets.OPENAI_API_KEY]\nmask = 'sk-{mask}'\n"} {
+		if supplied(same) != one {
+			t.Errorf("%q is supplied with something else", same)
+		}
+	}
+	for _, other := range []string{"[secrets.ANTHROPIC_API_KEY]\n", "[secrets.OPENAI_API_KEY]\n[secrets.GROQ_API_KEY]\n", "[production.secrets.OPENAI_API_KEY]\n", "[secrets.SERPAPI_KEY]\n",
+		"[secrets.SERPAPI_KEY]\nhosts = ['serpapi.com']\n", "[secrets.OPENAI]\nfields = ['apiKey', 'adminKey']\n"} {
+		if got := supplied(other); got == one || got == "" {
+			t.Errorf("%q is supplied with the same, or nothing: %q", other, got)
+		}
+	}
+	for _, none := range []string{"[secrets.OPENAI_API_KEY]\nhosts = ['api.openai.com']\n", "[secrets.OPENAI_API_KEY]\nexpose = 'plain'\n", "[secrets.OTHER]\n", "[secrets.AZURE_OPENAI_API_KEY]\n"} {
+		if got := supplied(none); got != "" {
+			t.Errorf("%q is supplied with %q", none, got)
+		}
+	}
+}
