@@ -40,6 +40,8 @@ func TestEveryCommandIsGuardedOrOpen(t *testing.T) {
 		} {
 			a, stdout, stderr := testApp("HOME=" + t.TempDir())
 			prepare(a)
+			dir := t.TempDir() // where it does what it may, should it not be refused
+			a.cwd = func() (string, error) { return dir, nil }
 			err := execute(background(), newRootCmd(a), strings.Fields(strings.TrimPrefix(path, "kz ")+" "+args))
 			a.ui.Error(err)
 			if exitCode(err) != exitFailure || stdout.String() != "" || !strings.Contains(stderr.String(), "kz: error: `"+path+"` is refused inside a blind session\nkz: hint: ") {
