@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 )
 
 // packageRows are package managers. Each installs kz-demo 1.0.0 from a private index that the origin plays; what the index says
-// of it holds the value, which is scrubbed.
+// of it holds the value, which is scrubbed. The settings of npm and cargo name another proxy, at which nothing is.
 func packageRows() []row {
 	return []row{
 		{
@@ -83,7 +84,8 @@ func npmCall(t *testing.T, c *attempt) []string {
 	}
 	c.Origin.SetFile("/kz-demo", origin.File{Type: "application/json", Body: about, Auth: "Bearer " + c.value})
 	c.Origin.SetFile("/kz-demo/-/kz-demo-1.0.0.tgz", origin.File{Type: "application/octet-stream", Body: tgz, Auth: "Bearer " + c.value})
-	c.write(t, ".npmrc", "registry=https://api.test/\n//api.test/:_authToken=${NPM_TOKEN}\naudit=false\nfund=false\nupdate-notifier=false\n")
+	c.write(t, ".npmrc", "registry=https://api.test/\n//api.test/:_authToken=${NPM_TOKEN}\n"+
+		"https-proxy=http://127.0.0.1:9\nproxy=http://127.0.0.1:9\naudit=false\nfund=false\nupdate-notifier=false\n")
 	c.write(t, "package.json", `{"private":true}`)
 	return shell(bed.Program(t, "npm") + " install kz-demo && test -f node_modules/kz-demo/index.js")
 }
@@ -101,10 +103,13 @@ func cargoCall(t *testing.T, c *attempt) []string {
 	c.write(t, "Cargo.toml", "[package]\nname = \"own\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[lib]\npath = \"lib.rs\"\n\n[dependencies]\nkz-demo = { version = \"1\", registry = \"kz\" }\n\n"+
 		"[workspace]\n")
 	c.write(t, "lib.rs", "")
+	if err := os.Mkdir(c.Path("home/.cargo"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.write(t, ".cargo/config.toml", "[http]\nproxy = \"127.0.0.1:9\"\n\n[registry]\nglobal-credential-providers = [\"cargo:token\"]\n\n"+
+		"[registries.kz]\nindex = \"sparse+https://api.test/index/\"\n")
 	cargo := bed.Cargo(t)
-	return shell("PATH=" + filepath.Dir(cargo) + `:$PATH CARGO_REGISTRIES_KZ_INDEX=sparse+https://api.test/index/ CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS=cargo:token
-export PATH CARGO_REGISTRIES_KZ_INDEX CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS
-cargo fetch -q && test -d .cargo/registry/src/*/kz-demo-1.0.0`)
+	return shell("PATH=" + filepath.Dir(cargo) + `:$PATH cargo fetch -q && test -d .cargo/registry/src/*/kz-demo-1.0.0`)
 }
 
 // tarball packs files, of name and content.

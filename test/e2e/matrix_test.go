@@ -225,11 +225,12 @@ func swapped(t *testing.T, c *attempt, ended bed.Result) {
 	}
 }
 
-// notAsked is the reason of a client whose requests do not reach kz, in the columns after the first, which has the proof.
+// notAsked is the reason in the columns after the one that fails, and has the proof: kz has no request to show.
 var notAsked = cell{"not asked", func(t *testing.T, c *attempt, _ bed.Result) {
 	t.Helper()
-	if lines := c.lines(); c.row.proxy.reason == "" || len(lines) != 0 {
-		t.Errorf("kz was asked all the same: %+v", lines)
+	asked := slices.ContainsFunc(c.lines(), func(l bed.Line) bool { return l.Kind == "request" })
+	if c.row.proxy.reason+c.row.trust.reason == "" || asked {
+		t.Errorf("kz was asked all the same: %+v", c.lines())
 	}
 }}
 
@@ -270,7 +271,7 @@ func refusedWith(reason, code string, call func(t *testing.T, c *attempt) []stri
 }
 
 // enough is how many clients must work with nothing but kz's environment.
-const enough = 7
+const enough = 20
 
 // TestTheMatrixHasEnoughClients holds what is promised of the matrix as a whole.
 func TestTheMatrixHasEnoughClients(t *testing.T) {

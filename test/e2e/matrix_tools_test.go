@@ -55,6 +55,7 @@ func toolRows() []row {
 			client: "Perl LWP, env_proxy", version: told("perl", "-MLWP::UserAgent", "-MLWP::Protocol::https", "-e", "print LWP::UserAgent->VERSION"),
 			call: program("perl", "-e", perlLWP),
 		},
+		{client: "Perl Mojolicious", version: told("perl", "-MMojolicious", "-e", "print Mojolicious->VERSION"), call: program("perl", "-e", perlMojo)},
 		{client: "PHP curl", version: told("php", "--version"), call: program("php", "-r", phpCurl)},
 		{
 			client: "PHP streams", version: told("php", "--version"), call: program("php", "-r", phpStream),
@@ -98,6 +99,10 @@ use LWP::UserAgent;
 my $r = LWP::UserAgent->new(env_proxy => 1)->get("https://api.test/echo", Authorization => "Bearer $ENV{API_KEY}");
 print $r->content;
 exit !$r->is_success;`
+
+const perlMojo = `
+use Mojo::UserAgent;
+print Mojo::UserAgent->new->get("https://api.test/echo", {Authorization => "Bearer $ENV{API_KEY}"})->result->body;`
 
 const phpCurl = `
 $c = curl_init("https://api.test/echo");

@@ -165,13 +165,14 @@ func TestVariablesOfTheParentInBlindMode(t *testing.T) {
 		{"a key by its shape, by --keep-env", "WHATEVER=ghp_0123456789abcdefghij", true, kept},
 
 		{"a proxy of the parent's", "ftp_proxy=http://corp", true, gone},
-		{"a proxy of one tool", "npm_config_https_proxy=http://corp", true, gone},
+		{"a proxy of one tool", "yarn_https_proxy=http://corp", true, gone},
 		{"npm's exceptions in capitals", "NPM_CONFIG_NOPROXY=evil.test", true, gone},
 		{"a check switched off", "NODE_TLS_REJECT_UNAUTHORIZED=0", false, gone},
 		{"another check switched off", "GIT_SSL_NO_VERIFY=1", false, gone},
 		{"a third check switched off", "PYTHONHTTPSVERIFY=0", false, gone},
 		{"npm's check, in capitals", "NPM_CONFIG_STRICT_SSL=false", false, gone},
 		{"a directory of roots", "SSL_CERT_DIR=/etc/certs", false, gone},
+		{"hosts that pip does not check", "PIP_TRUSTED_HOST=evil.test", false, gone},
 		{"npm's roots in capitals", "NPM_CONFIG_CAFILE=/f", false, gone},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
