@@ -163,7 +163,8 @@ func build(entry map[string][]string) (protection, error) {
 	if p.old == p.new {
 		problems = append(problems, errors.New("old and new are the same"))
 	}
-	if !filepath.IsLocal(p.file) || !strings.HasSuffix(p.file, ".go") || strings.HasSuffix(p.file, "_test.go") {
+	source := strings.HasSuffix(p.file, ".go") && !strings.HasSuffix(p.file, "_test.go") || strings.HasSuffix(p.file, ".cjs") // embedded
+	if !filepath.IsLocal(p.file) || !source {
 		problems = append(problems, fmt.Errorf("file is not a source file of the product: %q", p.file))
 	}
 	if !packageName.MatchString(p.pkg) {
