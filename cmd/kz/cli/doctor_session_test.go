@@ -1,0 +1,134 @@
+//go:build unix
+
+package cli
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"kz/proxy/audit"
+)
+
+func TestDoctorsOwnSessionLetsNothingElseOut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		open bool
+		code string
+	}{{"while runtimes are tried", false, "egress_denied"}, {"unless a command is run, which is then dialled for", true, "upstream_unreachable"}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			a, _, _ := testApp("HOME=" + t.TempDir())
+			s, err := a.newDoctorSession(background(), c.open)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.end()
+			if err := s.prove(background()); err != nil {
+				t.Errorf("its own API is not reached: %v", err)
+			}
+			via, err := url.Parse(s.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(via)}}
+			defer client.CloseIdleConnections()
+			resp, err := client.Get("http://elsewhere.invalid/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if got := resp.Header.Get("Kz-Error"); got != c.code {
+				t.Errorf("another host: %s, %q; want %s", resp.Status, got, c.code)
+			}
+			dir := s.dir
+			s.end()
+			if _, err := os.Stat(dir); err == nil {
+				t.Errorf("%s is still there", dir)
+			}
+		})
+	}
+}
+
+func TestWhatDoctorStartsIsInsideASession(t *testing.T) {
+	t.Parallel()
+	kz, err := exec.LookPath("kz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPatient(t)
+	p.write("bin/curl", "#!/bin/sh\nunset KZ_SESSION\n"+kz+" run --config ../kz.toml -- /bin/sh -c : 2>>\"$HOME/said\"\necho \"$?\" >>\"$HOME/said\"\n")
+	d, _ := p.diagnose()
+	said, err := os.ReadFile(p.path("said"))
+	if err != nil || !strings.Contains(string(said), "is refused inside a blind session") {
+		t.Errorf("a program that it starts runs kz: %v, %s", err, said)
+	}
+	if len(d.Runtimes) != 1 || d.Runtimes[0].Name != "curl" {
+		t.Errorf("it tried %+v", d.Runtimes)
+	}
+}
+
+func TestDoctorJudgesByWhatTheProxySaw(t *testing.T) {
+	t.Parallel()
+	request, broken, refused := audit.Event{Kind: audit.Request}, audit.Event{Kind: audit.Refusal}, audit.Event{Kind: audit.Refusal, Code: "proxy_credential"}
+	for _, c := range []struct {
+		name                   string
+		events                 []audit.Event
+		asked, swapped, leaked bool
+		attempt                attempt
+		want                   string
+	}{
+		{"a request with the value", []audit.Event{request}, true, true, false, attempt{}, "ok yes yes yes"},
+		{"one without a token to swap", []audit.Event{request}, true, false, false, attempt{probe: probe{unsigned: true}}, "ok yes yes -"},
+		{"a request, and no value", []audit.Event{request}, true, false, false, attempt{}, "unswapped yes yes no"},
+		{"a handshake that was broken off", []audit.Event{broken}, true, false, false, attempt{}, "untrusted yes no -"},
+		{"a tunnel that was left without a word", nil, true, false, false, attempt{}, "untrusted yes no -"},
+		{"handshakes at first, then a request", []audit.Event{broken, request}, true, true, false, attempt{}, "ok yes yes yes"},
+		{"no credential", []audit.Event{refused}, true, false, false, attempt{}, "credential yes - -"},
+		{"nothing", nil, false, false, false, attempt{version: "1.0"}, "direct no - -"},
+		{"nothing, for too long", nil, false, false, false, attempt{version: "1.0", slow: true}, "slow - - -"},
+		{"nothing, of what does not work", nil, false, false, false, attempt{}, "broken - - -"},
+		{"the value itself in its output", []audit.Event{request}, true, true, true, attempt{}, "leaked yes yes no"},
+	} {
+		r := c.attempt.judge(c.events, c.asked, c.swapped, c.leaked)
+		if got := strings.Join([]string{r.State, r.Proxy, r.Trust, r.Swap}, " "); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+		if found := c.attempt.findings(r); (r.State == "ok") != (len(found) == 0) || r.State != "ok" && (found[0].ID != "runtime-"+r.State || found[0].Title == "") {
+			t.Errorf("%s: it finds %+v", c.name, found)
+		}
+	}
+	for _, p := range probes() {
+		if p.name == "" || len(p.programs) == 0 || p.direct == "" || p.distrust == "" {
+			t.Errorf("the probe %+v lacks what mends it", p)
+		}
+	}
+}
+
+func TestNoProxyIsReadAsClientsDo(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]bool{"api.test": true, ".test": true, "*.test": true, "*": true, "other,API.test": true, "x api.test:443": true, "": false,
+		"pi.test": false, "xapi.test": false, "localhost,127.0.0.1": false, "api.test.example": false} {
+		if got := pastProxy(list, "api.test"); got != want {
+			t.Errorf("%q: %v", list, got)
+		}
+	}
+}
+
+func TestKeysWithoutAPassphraseAreTold(t *testing.T) {
+	t.Parallel()
+	const bare = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ==\n-----END OPENSSH PRIVATE KEY-----\n"
+	const closed = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHI=\n-----END OPENSSH PRIVATE KEY-----\n"
+	for text, want := range map[string]bool{bare: true, closed: false, "no key": false,
+		"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n":                                                     true,
+		"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n": false,
+		"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n":                                         false} {
+		if got := unprotected([]byte(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
