@@ -75,7 +75,7 @@ func (a *app) newDoctorSession(ctx context.Context, open bool) (_ *doctorSession
 	if err != nil {
 		return nil, err
 	}
-	if s.blind, err = a.newBlind(cfg, cfg.Secrets, blindOptions{Audit: filepath.Join(s.dir, "audit.jsonl")}); err != nil {
+	if s.blind, err = a.newBlind(cfg, cfg.Secrets, blindOptions{Audit: filepath.Join(s.dir, "audit.jsonl"), Vouched: newVouch()}); err != nil {
 		return nil, err
 	}
 	s.done = append(s.done, s.blind.close)

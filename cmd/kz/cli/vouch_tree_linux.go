@@ -105,7 +105,10 @@ func socketInode(link string) (uint32, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
-	return uint32(n), err == nil
+	if err != nil {
+		return 0, false
+	}
+	return uint32(n), true
 }
 
 // descendsFrom walks up from pid. Whatever the walk makes of a tree that it cannot follow, only having met ancestor counts.
