@@ -5,12 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"kz/test/bed"
-	"kz/test/origin"
 )
 
 // lab is an agent's world: the API of its model, the other hosts that it meets, and its secrets as a person writes them.
@@ -27,24 +27,9 @@ type lab struct {
 // only there when kz does not know. Whatever the agent dials, nothing leaves this machine.
 func newLab(t *testing.T, speaks dialect, host, key string, lines ...string) *lab {
 	t.Helper()
-	hosts := []string{host, "api.github.com", "github.com", "evil.test"}
-	o, err := origin.Start(origin.Options{Hosts: hosts})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := o.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	l := &lab{Bed: bed.New(t), t: t, host: host, key: key, values: map[string]string{}}
-	l.Origin = o
-	l.write("etc/ca.pem", string(o.CAPEM()))
+	l := &lab{Bed: bed.New(t, host, "api.github.com", "github.com"), t: t, host: host, key: key, values: map[string]string{}}
 	l.values[key], l.values["GITHUB_TOKEN"] = l.Secret(key, lines...), l.Secret("GITHUB_TOKEN")
-	l.api = startModelAPI(t, o, speaks, l.values[key])
-	for _, h := range hosts {
-		l.Pin(h+":443", "tls")
-	}
+	l.api = startModelAPI(t, l.Origin, speaks, l.values[key])
 	l.Pin(host+":443", l.api.addr)
 	l.Egress(`mode = "strict"`, `allow = ["evil.test"]`)
 	l.Env = append(l.Env, "PATH="+l.Path("bin")+":"+bed.Path)
@@ -65,6 +50,14 @@ func (l *lab) has(name, program string) {
 	if err := errors.Join(os.MkdirAll(l.Path("bin"), 0o700), os.Symlink(program, l.Path("bin/"+name))); err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+// version is what a program on the PATH says of itself.
+func (l *lab) version(program string) string {
+	l.t.Helper()
+	res := l.Run(program, "--version")
+	res.Succeeds(l.t)
+	return regexp.MustCompile(`\d+(\.\d+)+`).FindString(string(res.Stdout))
 }
 
 // begin runs a command that `kz help agents` shows, blind.
@@ -106,7 +99,7 @@ func (l *lab) calls() []call {
 	}
 }
 
-// look looks into every process below kz while the agent waits, and says which programs they are.
+// look looks into every process of the agent while the agent waits, and says which programs they are.
 func (l *lab) look(p *bed.Process) (programs string, hits []string) {
 	l.t.Helper()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) { // it has several turns before
@@ -118,10 +111,10 @@ func (l *lab) look(p *bed.Process) (programs string, hits []string) {
 			l.t.Fatalf("the agent does not come to wait; it did %q, asked for %q and says\n%s%s", results, others, p.Stdout(), p.Stderr())
 		}
 	}
-	below := descendants(l.t, p.Pid)
-	hits = inProcesses(l.t, below, l.values)
+	found := processes(l.t, p.Pid, l.Path("home"))
+	hits = inProcesses(l.t, found, l.values)
 	l.write("home/looked", "")
-	for _, name := range below {
+	for _, name := range found {
 		programs += " " + name + " "
 	}
 	return programs, hits

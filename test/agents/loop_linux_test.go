@@ -113,6 +113,9 @@ func (l *lab) holds(t *testing.T, agent, transcripts string, p *bed.Process) {
 			}
 		}
 	})
+	if !t.Failed() {
+		t.Logf("client: %s | %s | ok | ok | ok", agent, l.version(agent)) // as the matrix of test/e2e has it
+	}
 }
 
 // tokens are the bearer tokens of the requests for a path of a host.

@@ -14,8 +14,8 @@ import (
 	"kz/test/canary"
 )
 
-// descendants are the processes below one, with the names of their programs.
-func descendants(t *testing.T, pid int) map[int]string {
+// processes are those below kz, and those that have this HOME wherever they went, with the names of their programs.
+func processes(t *testing.T, kz int, home string) map[int]string {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -34,11 +34,15 @@ func descendants(t *testing.T, pid int) map[int]string {
 		names[child] = rest[:end]
 	}
 	found := map[int]string{}
-	for child := range parents {
-		for at := parents[child]; at > 1; at = parents[at] {
-			if at == pid {
-				found[child] = names[child]
+	for pid := range parents {
+		for at := parents[pid]; at > 1; at = parents[at] {
+			if at == kz {
+				found[pid] = names[pid]
 			}
+		}
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err == nil && pid != kz && strings.Contains("\x00"+string(environ), "\x00HOME="+home+"\x00") {
+			found[pid] = names[pid]
 		}
 	}
 	return found
