@@ -67,7 +67,8 @@ func mavenCall(t *testing.T, c *attempt) []string {
 	project := c.write(t, "project/pom.xml", `<project><modelVersion>4.0.0</modelVersion>
 <parent><groupId>test</groupId><artifactId>parent</artifactId><version>1</version><relativePath/></parent><artifactId>child</artifactId><packaging>pom</packaging>
 <repositories><repository><id>private</id><url>https://api.test/repo</url></repository></repositories></project>`)
-	return []string{mvn, "--batch-mode", "-q", "-s", settings, "-f", filepath.Dir(project), "validate"}
+	// HOME is not asked by a JVM: what an earlier run has fetched must not be found.
+	return []string{mvn, "-Dmaven.repo.local=" + c.Path("home/repository"), "--batch-mode", "-q", "-s", settings, "-f", filepath.Dir(project), "validate"}
 }
 
 // javaRows are the JVM's clients.
