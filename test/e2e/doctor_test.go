@@ -82,7 +82,7 @@ func TestDoctorMeasuresTheRuntimesOfThisMachine(t *testing.T) {
 	t.Parallel()
 	b := bed.New(t)
 	b.Secret("API_KEY", `hosts = ["api.test"]`)
-	pathOf(t, b, bed.Program(t, "curl"), bed.Program(t, "wget"), bed.Program(t, "git"), bed.Python(t, "requests", "httpx", "aiohttp"), bed.Node(t))
+	pathOf(t, b, bed.Program(t, "curl"), bed.Program(t, "wget"), bed.Program(t, "git"), bed.Python(t, "requests", "httpx", "aiohttp"), bed.Node(t), bed.Program(t, "java"))
 	d := examine(t, b, 0)
 	if !d.OK || !d.Swap {
 		t.Errorf("ok %v, swap %v: %+v", d.OK, d.Swap, d.Findings)
@@ -94,7 +94,7 @@ func TestDoctorMeasuresTheRuntimesOfThisMachine(t *testing.T) {
 			t.Errorf("%+v: %+v", r, d.finding("runtime-"+r.State))
 		}
 	}
-	if got, want := strings.Join(rows, ", "), "curl, wget, git, Python urllib, Python requests, Python httpx, Python aiohttp (trust_env), Node fetch"; got != want {
+	if got, want := strings.Join(rows, ", "), "curl, wget, git, Python urllib, Python requests, Python httpx, Python aiohttp (trust_env), Node fetch, Java"; got != want {
 		t.Errorf("it tried %s; want %s", got, want)
 	}
 }

@@ -64,7 +64,7 @@ func (a *app) examineConfiguration(f doctorFlags, record string) *setup {
 		return add(finding{ID: "not-approved", Weight: weighsError, Title: "not approved, or changed since: " + strings.Join(paths, ", "),
 			Why: "kz uses no file of a workspace that nobody has approved; its stores were not asked", Fix: "`kz trust` shows what it would allow, and approves it"})
 	}
-	if s.session, err = a.newBlind(cfg, cfg.Secrets, blindOptions{Audit: record}); err != nil {
+	if s.session, err = a.newBlind(cfg, cfg.Secrets, blindOptions{Audit: record, Vouched: newVouch()}); err != nil {
 		return add(findingsOf("session", weighsError, err, "kz run --blind does not start with the configuration as it is")...)
 	}
 	return s

@@ -24,7 +24,7 @@ type runtimeReport struct {
 	Name    string `json:"name"`
 	Program string `json:"program"` // its path
 	Version string `json:"version"`
-	State   string `json:"state"` // ok, direct, untrusted, credential, unswapped, slow, broken or leaked
+	State   string `json:"state"` // ok, direct, untrusted, credential, unswapped, slow, broken, untried or leaked
 	// "yes", "no", or "-" where it did not come so far, or was not asked to.
 	Proxy string `json:"proxy"` // came by the proxy
 	Trust string `json:"trust"` // took the CA
@@ -112,16 +112,26 @@ func (a *app) tryAll(ctx context.Context, s *doctorSession, probed *atomic.Int32
 				return err
 			}
 			t.output, t.code, t.slow = runProbe(ctx, c.dir, env, append([]string{path}, p.argv(c)...))
-			if t.code == exitNothing || strings.Contains(t.output, "compiler module") { // a Java that is only a runtime
+			if t.code == exitNothing {
 				return nil
 			}
 			version, _, _ := runProbe(ctx, c.dir, env, append([]string{path}, versionArgs(p)...))
-			t.version = versionIn.FindString(version)
+			t.version = versionOf(version)
 			tried[i] = t
 			return nil
 		})
 	}
 	return tried, g.Wait()
+}
+
+// versionOf is the first number in what a program says of itself. A JVM says first what its environment has.
+func versionOf(output string) string {
+	for line := range strings.Lines(output) {
+		if v := versionIn.FindString(line); v != "" && !strings.HasPrefix(line, "Picked up ") {
+			return v
+		}
+	}
+	return ""
 }
 
 func versionArgs(p probe) []string {
@@ -203,6 +213,8 @@ func (t *attempt) judge(events []audit.Event, asked, swapped, leaked bool) runti
 		r.State, r.Trust, r.Swap = "untrusted", "no", "-"
 	case len(events) == 0 && t.slow:
 		r.State, r.Proxy, r.Trust, r.Swap = "slow", "-", "-", "-"
+	case len(events) == 0 && strings.Contains(t.output, "jdk.compiler"): // a Java that is a runtime only cannot run the probe
+		r.State, r.Proxy, r.Trust, r.Swap = "untried", "-", "-", "-"
 	case len(events) == 0 && t.version == "":
 		r.State, r.Proxy, r.Trust, r.Swap = "broken", "-", "-", "-"
 	case len(events) == 0:
@@ -225,7 +237,7 @@ func (t *attempt) judge(events []audit.Event, asked, swapped, leaked bool) runti
 func (t *attempt) findings(r runtimeReport) []finding {
 	f := finding{ID: "runtime-" + r.State, Weight: weighsWarning, Why: t.path + lastWords(t.output)}
 	switch r.State {
-	case "ok":
+	case "ok", "untried":
 		return nil
 	case "direct":
 		f.Title, f.Fix = t.name+" does not come to the proxy: what it sends to a bound host has the mask in it", t.direct

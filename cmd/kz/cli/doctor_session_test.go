@@ -92,19 +92,31 @@ func TestDoctorJudgesByWhatTheProxySaw(t *testing.T) {
 		{"nothing", nil, false, false, false, attempt{version: "1.0"}, "direct no - -"},
 		{"nothing, for too long", nil, false, false, false, attempt{version: "1.0", slow: true}, "slow - - -"},
 		{"nothing, of what does not work", nil, false, false, false, attempt{}, "broken - - -"},
+		{"a Java without a compiler", nil, false, false, false, attempt{version: "17", output: "Module jdk.compiler not found"}, "untried - - -"},
 		{"the value itself in its output", []audit.Event{request}, true, true, true, attempt{}, "leaked yes yes no"},
 	} {
 		r := c.attempt.judge(c.events, c.asked, c.swapped, c.leaked)
 		if got := strings.Join([]string{r.State, r.Proxy, r.Trust, r.Swap}, " "); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
-		if found := c.attempt.findings(r); (r.State == "ok") != (len(found) == 0) || r.State != "ok" && (found[0].ID != "runtime-"+r.State || found[0].Title == "") {
+		fine := r.State == "ok" || r.State == "untried"
+		if found := c.attempt.findings(r); fine != (len(found) == 0) || !fine && (found[0].ID != "runtime-"+r.State || found[0].Title == "") {
 			t.Errorf("%s: it finds %+v", c.name, found)
 		}
 	}
 	for _, p := range probes() {
 		if p.name == "" || len(p.programs) == 0 || p.direct == "" || p.distrust == "" {
 			t.Errorf("the probe %+v lacks what mends it", p)
+		}
+	}
+}
+
+func TestVersionsAreFoundInWhatProgramsSay(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{"curl 7.88.1 (x86_64) libcurl/7.88.1\n": "7.88.1", "v20.1.0": "20.1.0", "go version go1.26.8 linux/amd64": "1.26.8",
+		"Picked up JAVA_TOOL_OPTIONS: -Dhttps.proxyHost=127.0.0.1\nopenjdk version \"17.0.15\" 2025": "17.0.15", "no number": ""} {
+		if got := versionOf(said); got != want {
+			t.Errorf("%q: %q", said, got)
 		}
 	}
 }
