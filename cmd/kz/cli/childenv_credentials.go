@@ -66,7 +66,7 @@ var keyShapes = []keyShape{
 	{"hvs.", 16}, {"hvb.", 16}, {"s.", 24}, {"dp.st.", 16}, {"ops_", 40}, // Vault, Doppler, 1Password
 	{"AGE-SECRET-KEY-", 16},
 	{"pcsk_", 20}, {"lsv2_", 20}, {"tvly-", 16}, {"apify_api_", 16}, {"NRAK-", 16}, {"glsa_", 16}, {"sbp_", 20}, {"figd_", 16},
-	{"PMAK-", 16}, {"dp.pt.", 16}, {"pul-", 20}, {"sntryu_", 20}, {"sntrys_", 20},
+	{"PMAK-", 16}, {"dp.pt.", 16}, {"pul-", 20}, {"sntryu_", 20}, {"sntrys_", 20}, {"dckr_oat_", 16}, {"e2b_", 20}, {"ATATT3", 20},
 }
 
 // credentialShape: the value holds what is, by its form, a credential: a vendor's key, a

@@ -29,7 +29,7 @@ func (t topic) summary() string {
 }
 
 // writtenTopics are made of data when they are asked for, in the form of the files. What has a file, too, follows its text.
-var writtenTopics = map[string]func() string{"stores": storeSettings}
+var writtenTopics = map[string]func() string{"services": serviceList, "stores": storeSettings}
 
 // topics are all of them, in the order of their names.
 func topics() []topic {

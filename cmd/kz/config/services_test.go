@@ -62,6 +62,11 @@ func TestTheKnownServicesAreWellFormed(t *testing.T) {
 		if len(s.source) == 0 {
 			t.Errorf("%s has no source", s.name)
 		}
+		for _, k := range s.keys {
+			if known, ok := ServiceOfKey(k + "x"); len(k) < 3 || !ok || known.Name != s.name {
+				t.Errorf("what begins with %s is a key of %q, not of %s alone", k, known.Name, s.name)
+			}
+		}
 		for _, source := range s.source {
 			if u, err := url.Parse(source); err != nil || u.Scheme != "https" || u.Path == "" || u.User != nil {
 				t.Errorf("%s: the source %q is no page", s.name, source)
@@ -70,6 +75,19 @@ func TestTheKnownServicesAreWellFormed(t *testing.T) {
 	}
 	if len(seen) < 40 {
 		t.Errorf("%d services are known, fewer than 40", len(seen))
+	}
+}
+
+func TestAKeyIsOfTheServiceWithTheLongestBeginning(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{"sk-ant-api03-abc": "Anthropic", "sk-or-v1-abc": "OpenRouter", "sk-proj-abc": "OpenAI", "ghp_abc": "GitHub",
+		"sk-abc": "", "ghp_": "", "": "", "x ghp_abc": "", "AIzaabc": ""} {
+		if s, ok := ServiceOfKey(value); s.Name != want || ok != (want != "") {
+			t.Errorf("%q is of %q", value, s.Name)
+		}
+	}
+	if s := Services(); len(s) < 80 || s[0].Name != "AI21" || !slices.IsSortedFunc(s, func(a, b Service) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) }) {
+		t.Errorf("%d services are listed", len(s))
 	}
 }
 
