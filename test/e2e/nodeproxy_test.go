@@ -285,16 +285,21 @@ func TestNodeWithUndici8(t *testing.T) {
   await told("composed", request("https://api.test/bytes?n=7", { dispatcher: getGlobalDispatcher().compose(interceptors.retry()) }).then(r => sum(r.body)))
   const stop = new AbortController()
   await told("aborted", request("https://api.test/hang", { signal: stop.signal }).then(() => "?", e => e.name), setTimeout(() => stop.abort(), 100))
-  await told("nowhere", request("https://nowhere.test/"))
+  await told("agent", get("https", "https://api.test/echo", { headers: bearer, agent: new (require("https").Agent)({ keepAlive: true }) }).then(t => t.includes("kz_masked_")))
+  await told("http2", new Promise((resolve, reject) => require("http2").connect("https://api.test").on("connect", resolve).on("error", reject)))
   process.exit(0)
 })()`)
 	res.Succeeds(t)
 	for _, want := range []string{
-		"download: 3000000\n", "upload: true\n", "own fetch: true\n", "other fetch: 2000000\n", "head: 404 string\n", "composed: 7\n", "aborted: AbortError\n", "nowhere fails: ",
+		"download: 3000000\n", "upload: true\n", "own fetch: true\n", "other fetch: 2000000\n", "head: 404 ", "composed: 7\n", "aborted: AbortError\n", "agent: true\n",
+		"http2 fails: getaddrinfo ", // knows of no proxy, as kz help runtimes says
 	} {
 		if !strings.Contains(string(res.Stdout), want) {
 			t.Errorf("the output lacks %q:\n%s", want, res.Output())
 		}
+	}
+	if strings.Contains(string(res.Stderr), "Warning") {
+		t.Errorf("there is a warning of what the person has not chosen:\n%s", res.Stderr)
 	}
 	b.Clean(res)
 }

@@ -18,8 +18,19 @@
     if (versions.bun || versions.deno || env.NODE_USE_ENV_PROXY !== '1') return
     if (!proxyFor('https:')) return
     if (!native) whenUndiciIsLoaded()
+    else if (major === 22) withoutWarning('UNDICI-EHPA') // "EnvHttpProxyAgent is experimental", for each program
     if (versions.undici && globalThis[modern] === undefined) shareWithUndici8()
     whenHTTPIsLoaded(proxyAgents)
+  }
+
+  // withoutWarning keeps a warning back, once, that Node makes as it starts.
+  function withoutWarning (code) {
+    const { emit } = process
+    process.emit = function (event, warning) {
+      if (event !== 'warning' || !warning || warning.code !== code) return emit.apply(this, arguments)
+      process.emit = emit
+      return true
+    }
   }
 
   // --- what the environment says ---
@@ -123,7 +134,7 @@
   // loaded it asks for the dispatcher of all, and where there is none it defines its own: that is when ours takes its place.
   function whenUndiciIsLoaded () {
     const before = globalThis[legacy]
-    if (before !== undefined) { // another --require has used fetch; in Node 24.0 to 24.4, Node itself has set it
+    if (before !== undefined) { // another --require has used fetch, or set its own
       if (before.constructor.name === 'Agent') globalThis[legacy] = proxying(before)
       return
     }
