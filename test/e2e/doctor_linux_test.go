@@ -29,7 +29,7 @@ const holding = `
 import socket, time
 s = socket.create_server(("192.0.2.7", 8443))
 c = socket.create_connection(("192.0.2.7", 8443))
-time.sleep(1)`
+time.sleep(2)`
 
 func TestDoctorSeesConnectionsPastTheProxy(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ import (
 )
 
 // contained is what keeps all of it from a program.
-const contained = "or run the agent in a container with `kz proxy` beside it (`kz help containers`)"
+const contained = "or run the agent in a container with `kz proxy` beside it (`kz proxy --help`)"
 
 // exposures says of each kind of exposed what it means and what to do.
 var exposures = []struct {
@@ -35,7 +35,7 @@ var exposures = []struct {
 	{"gnupg", "its keys sign and decrypt for every program of yours once the agent has the passphrase", "let the agent forget sooner (default-cache-ttl in gpg-agent.conf), " + contained, weighsNote},
 	{"authority", "whoever has its key can pose as the hosts that it covers, to what trusts it", "`kz ca uninstall` when you do not need it; kz run --blind does not", weighsNote},
 	{"ssh-agent", "a program that runs as you can log in with its keys", "`ssh-add -c` asks you for each use, `ssh-add -D` empties it, `env -u SSH_AUTH_SOCK kz run …` hides it", weighsWarning},
-	{"docker", "whoever may use Docker can be root on this machine, and read everything", "use rootless Docker, take your user out of the group docker, " + contained, weighsWarning},
+	{"docker", "whoever may use it can be root on this machine, and read everything", "use it rootless, take your user out of its group (docker), " + contained, weighsWarning},
 	{"keyring", "an unlocked keyring gives its secrets to every program of yours", "lock it while agents run, " + contained, weighsNote},
 	{"dotenv", "it is a credential in plain text in a file that the program works beside", "`kz init` takes the names over and `kz put NAME` the values; then remove them there", weighsWarning},
 }

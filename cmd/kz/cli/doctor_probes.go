@@ -25,19 +25,19 @@ const exitNothing = 77
 const pythonHead = "import os, sys\nkey = os.environ['" + doctorKey + "']\nheaders = {'Authorization': 'Bearer ' + key}\n"
 
 const urllibProbe = pythonHead + `import urllib.request
-print(urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=headers), timeout=15).read())`
+print(urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=headers), timeout=25).read())`
 
 const requestsProbe = pythonHead + `try:
     import requests
 except ImportError:
     sys.exit(77)
-print(requests.get(sys.argv[1], headers=headers, timeout=15).text)`
+print(requests.get(sys.argv[1], headers=headers, timeout=25).text)`
 
 const httpxProbe = pythonHead + `try:
     import httpx
 except ImportError:
     sys.exit(77)
-print(httpx.get(sys.argv[1], headers=headers, timeout=15).text)`
+print(httpx.get(sys.argv[1], headers=headers, timeout=25).text)`
 
 const aiohttpProbe = pythonHead + `try:
     import aiohttp, asyncio
@@ -60,8 +60,8 @@ const javaProbe = `import java.net.*;
 public class Probe {
     public static void main(String[] args) throws Exception {
         HttpURLConnection c = (HttpURLConnection) new URL(args[0]).openConnection();
-        c.setConnectTimeout(15000);
-        c.setReadTimeout(15000);
+        c.setConnectTimeout(25000);
+        c.setReadTimeout(25000);
         c.setRequestProperty("Authorization", "Bearer " + System.getenv("` + doctorKey + `"));
         byte[] b = new byte[4096];
         System.out.println(new String(b, 0, Math.max(0, c.getInputStream().read(b)), "UTF-8"));
@@ -84,13 +84,13 @@ func probes() []probe {
 	return []probe{
 		{name: "curl", programs: []string{"curl"},
 			argv: func(c call) []string {
-				return []string{"-sS", "--max-time", "15", "-H", "Authorization: Bearer " + c.mask, c.url}
+				return []string{"-sS", "--max-time", "25", "-H", "Authorization: Bearer " + c.mask, c.url}
 			},
 			direct:   "take proxy and noproxy out of ~/.curlrc" + environmentFirst,
 			distrust: "take cacert and capath out of ~/.curlrc; what it is given by kz is CURL_CA_BUNDLE"},
 		{name: "wget", programs: []string{"wget"},
 			argv: func(c call) []string {
-				return []string{"-q", "-O", "-", "--tries=1", "--timeout=15", "--header=Authorization: Bearer " + c.mask, c.url}
+				return []string{"-q", "-O", "-", "--tries=1", "--timeout=25", "--header=Authorization: Bearer " + c.mask, c.url}
 			},
 			direct:   "take use_proxy and the proxies out of ~/.wgetrc" + environmentFirst,
 			distrust: "take ca_certificate and ca_directory out of ~/.wgetrc; what it is given by kz is WGETRC"},
@@ -104,7 +104,7 @@ func probes() []probe {
 		python("Python urllib", urllibProbe), python("Python requests", requestsProbe), python("Python httpx", httpxProbe), python("Python aiohttp (trust_env)", aiohttpProbe),
 		{name: "pip", programs: []string{"pip3", "pip"},
 			argv: func(c call) []string {
-				return []string{"--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "15", "download", "--no-deps", "--no-cache-dir",
+				return []string{"--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "25", "download", "--no-deps", "--no-cache-dir",
 					"-d", c.dir, "-i", "https://kz:" + c.mask + "@" + c.host + "/simple", "kz-doctor-probe"}
 			},
 			direct:   "`pip config unset global.proxy`" + environmentFirst,
@@ -151,7 +151,7 @@ func probes() []probe {
 			direct: "unset http_unix_socket: `gh config set http_unix_socket ''`", distrust: "on macOS and Windows gh trusts what the system trusts: `kz ca install`"},
 		{name: "aws", programs: []string{"aws"}, unsigned: true,
 			argv: func(c call) []string {
-				return []string{"--no-sign-request", "--endpoint-url", c.url, "--region", "us-east-1", "--cli-read-timeout", "15", "--cli-connect-timeout", "15", "s3api", "list-buckets"}
+				return []string{"--no-sign-request", "--endpoint-url", c.url, "--region", "us-east-1", "--cli-read-timeout", "25", "--cli-connect-timeout", "25", "s3api", "list-buckets"}
 			},
 			env:      func(call) []string { return []string{"AWS_MAX_ATTEMPTS=1", "AWS_EC2_METADATA_DISABLED=true"} },
 			direct:   "it reads HTTPS_PROXY; look for a wrapper or alias that unsets it",

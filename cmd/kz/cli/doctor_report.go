@@ -147,7 +147,7 @@ func (d *diagnosis) verdict() string {
 func findingsOf(id string, w weight, err error, why string) []finding {
 	var found []finding
 	for _, f := range flatten(err) {
-		found = append(found, finding{ID: id, Weight: w, Title: f.text, Why: why, Fix: cmp.Or(f.hint, "see `kz help troubleshooting`")})
+		found = append(found, finding{ID: id, Weight: w, Title: f.text, Why: why, Fix: cmp.Or(f.hint, "see `kz help errors`")})
 	}
 	return found
 }

@@ -32,7 +32,7 @@ type runtimeReport struct {
 }
 
 // probeTime is how long a runtime may take: on a machine that is busy a JVM takes seconds to start.
-const probeTime = 20 * time.Second
+const probeTime = 30 * time.Second
 
 // probesAtOnce bounds how many run side by side.
 const probesAtOnce = 4
@@ -265,7 +265,7 @@ func lastWords(output string) string {
 			last = []rune(line)
 		}
 	}
-	if len(last) == 0 {
+	if len(last) == 0 || credentialShape(string(last)) { // it may quote what it was configured with
 		return ""
 	}
 	const most = 160

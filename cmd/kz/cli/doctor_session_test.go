@@ -7,10 +7,15 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kz/proxy/audit"
+	"kz/resolver"
 )
 
 func TestDoctorsOwnSessionLetsNothingElseOut(t *testing.T) {
@@ -108,6 +113,67 @@ func TestDoctorJudgesByWhatTheProxySaw(t *testing.T) {
 		if p.name == "" || len(p.programs) == 0 || p.direct == "" || p.distrust == "" {
 			t.Errorf("the probe %+v lacks what mends it", p)
 		}
+	}
+}
+
+// TestWhatDoctorAdvisesIsThere holds that the commands and topics of its fixes exist.
+func TestWhatDoctorAdvisesIsThere(t *testing.T) {
+	t.Parallel()
+	var texts []string
+	for _, x := range exposures {
+		texts = append(texts, x.fix)
+	}
+	for _, p := range probes() {
+		texts = append(texts, p.direct, p.distrust)
+	}
+	for _, fix := range refusalFixes {
+		texts = append(texts, fix)
+	}
+	k := kindNamed("", "")
+	texts = append(texts, k.direct, k.distrust)
+	a, _, _ := testApp()
+	root := newRootCmd(a)
+	found := 0
+	for _, m := range regexp.MustCompile("`kz ([a-z]+) ?([a-z]*)").FindAllStringSubmatch(strings.Join(texts, "\n"), -1) {
+		found++
+		if m[1] == "help" {
+			if _, ok := topicByName(m[2]); !ok {
+				t.Errorf("there is no topic %s", m[2])
+			}
+		} else if c, _, err := root.Find(m[1:2]); err != nil || c == root {
+			t.Errorf("there is no command %s: %v", m[1], err)
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d were looked for", found)
+	}
+}
+
+func TestStoresAndValuesHaveTheirFaults(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]*resolver.Error{
+		"clock-skew":    {Kind: resolver.AccessDenied, Code: "RequestTimeTooSkewed"},
+		"store-failing": {Kind: resolver.AccessDenied, Code: "AccessDeniedException"},
+	} {
+		if got := storeFault(err); got != want {
+			t.Errorf("%v is %s", err, got)
+		}
+	}
+	early := beforeBuild(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	if info, ok := debug.ReadBuildInfo(); ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.time" }) && early == nil {
+		t.Error("a clock that stands before kz was made is not told")
+	}
+	for ahead, want := range map[time.Duration]weight{time.Second: "", -40 * time.Second: weighsWarning, 6 * time.Minute: weighsError, -time.Hour: weighsError} {
+		f := skewed("aws", ahead)
+		if f == nil && want != "" || f != nil && (f.Weight != want || strings.Contains(f.Title, "behind") != (ahead < 0)) {
+			t.Errorf("%v ahead: %+v, want %q", ahead, f, want)
+		}
+	}
+	if got := lastWords("Proxy http://kz:abcdefgh@127.0.0.1 refused\n"); got != "" {
+		t.Errorf("words with a password are told: %s", got)
+	}
+	if got := lastWords("one\n  two \n  at step.one(x)\n\n"); got != ` said "two"` {
+		t.Errorf("its last words are%s", got)
 	}
 }
 

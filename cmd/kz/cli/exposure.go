@@ -92,6 +92,8 @@ func (a *app) exposed(cfg *config.Config) []exposed {
 		kind = v.kind
 		file(a.getenv(v.name))
 	}
+	kind = "kubernetes"
+	file("/var/run/secrets/kubernetes.io/serviceaccount/token")
 	kind = "store"
 	for _, entry := range a.environ {
 		name, path, _ := splitVar(entry)
@@ -114,6 +116,9 @@ func (a *app) exposed(cfg *config.Config) []exposed {
 		if len(found) == docker {
 			socket("docker", path, "docker")
 		}
+	}
+	for _, path := range []string{"/run/podman/podman.sock", "/run/containerd/containerd.sock"} { // root's; a user's own can do no more than the user
+		socket("docker", path, strings.TrimSuffix(filepath.Base(path), ".sock"))
 	}
 	bus, _, _ := strings.Cut(strings.TrimPrefix(a.getenv("DBUS_SESSION_BUS_ADDRESS"), "unix:path="), ",")
 	if bus == "" {
