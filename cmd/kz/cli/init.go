@@ -172,7 +172,11 @@ func (a *app) sayInitial(path string, store initialStore, found surroundings) {
 	steps = append(steps, "kz run --blind -- PROGRAM")
 	for _, file := range found.withValues {
 		a.ui.Warnf("%s holds values, and a blind program can read that file", file)
-		a.ui.Hintf("once they are stored, take them out of it")
+		if store.typ == config.EnvFile {
+			a.ui.Hintf("keep it outside of the project, or use --backend local, which is encrypted")
+		} else {
+			a.ui.Hintf("once they are stored, take them out of it")
+		}
 	}
 	a.ui.Notef("next:\n  %s", strings.Join(steps, "\n  "))
 }

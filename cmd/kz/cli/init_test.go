@@ -101,7 +101,9 @@ func TestInitWritesWhatItFinds(t *testing.T) {
 			says: []string{"found AWS_PROFILE in the environment; --backend local keeps secrets on this machine"}, saysNot: []string{"AWS_SECRET_ACCESS_KEY"}},
 		"Vault":                                {env: []string{"VAULT_ADDR=https://vault.example.com:8200/", "AWS_PROFILE=x"}, args: []string{"OPENAI_API_KEY"}, secrets: "OPENAI_API_KEY", typ: config.HashicorpVault},
 		"Vault with a password in its address": {env: []string{"VAULT_ADDR=https://me:@v@@vault.example.com"}, args: []string{"OPENAI_API_KEY"}, secrets: "OPENAI_API_KEY", typ: config.HashicorpVault},
-		"a backend that is asked for":          {env: []string{"VAULT_ADDR=https://vault.example.com"}, args: []string{"--backend", "azure_key_vault", "--set", "vault_url=https://v.vault.azure.net", "A_KEY"}, secrets: "A_KEY", typ: config.AzureKeyVault},
+		"a dotenv file that stays the store": {files: map[string]string{".env": "GROQ_API_KEY=@v@"}, args: []string{"--backend", "env_file", "--set", "path=.env"}, secrets: "GROQ_API_KEY", typ: config.EnvFile,
+			says: []string{"a blind program can read that file\nkz: hint: keep it outside of the project"}, saysNot: []string{"kz put"}},
+		"a backend that is asked for": {env: []string{"VAULT_ADDR=https://vault.example.com"}, args: []string{"--backend", "azure_key_vault", "--set", "vault_url=https://v.vault.azure.net", "A_KEY"}, secrets: "A_KEY", typ: config.AzureKeyVault},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -261,5 +263,54 @@ func TestInitIntoADirectoryThatCannotBeWritten(t *testing.T) {
 	a.ui.Error(err)
 	if !strings.Contains(stderr.String(), "kz: hint: `kz init --print` only prints it") {
 		t.Error(stderr)
+	}
+}
+
+// TestTheExamplesOfInitAndAddWork runs what the help of the two shows, each where there is something for it. `kz add` alone,
+// which asks, is in TestAddAsksStepByStep.
+func TestTheExamplesOfInitAndAddWork(t *testing.T) {
+	t.Parallel()
+	a, _, _ := testApp()
+	for _, command := range []struct {
+		name  string
+		files map[string]string
+	}{{"init", nil}, {"add", map[string]string{".keyzero.toml": "[backends.vault]\ntype = \"hashicorp_vault\"\n[backends.local]\ntype = \"local\"\n"}}} {
+		c, _, err := newRootCmd(a).Find([]string{command.name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for line := range strings.Lines(strings.ReplaceAll(c.Example, "\\\n", "")) {
+			args := strings.Fields(line)[1:]
+			if len(args) == 1 && args[0] == "add" {
+				continue
+			}
+			w := newInitWorld(t, command.files)
+			if code, _, stderr := w.kz(t, args...); code != 0 {
+				t.Errorf("%s: %s", strings.TrimSpace(line), stderr)
+			}
+			n++
+		}
+		if n < 2 {
+			t.Errorf("kz %s has %d examples", command.name, n)
+		}
+	}
+}
+
+func TestNamesAreCompleted(t *testing.T) {
+	t.Parallel()
+	w := newInitWorld(t, map[string]string{".keyzero.toml": "[backends.mine]\ntype = \"local\"\n"})
+	for line, want := range map[string]string{
+		"init OPENAI_API":         "OPENAI_API_KEY\tOpenAI\n",
+		"init --backend hashi":    "hashicorp_vault\t",
+		"add GROQ":                "GROQ_API_KEY\tGroq\n",
+		"add X_KEY --backend m":   "mine\tlocal\n",
+		"add X_KEY --backend ke":  "keychain\t",
+		"add X_KEY --expose ":     "masked\nomit\nplain\n",
+		"add X_KEY --swap header": "header\n",
+	} {
+		if _, stdout, _ := w.kz(t, append([]string{"__complete"}, strings.Split(line, " ")...)...); !strings.Contains(stdout, want) {
+			t.Errorf("%q is completed with %q", line, stdout)
+		}
 	}
 }
