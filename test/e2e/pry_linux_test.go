@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var platformPrograms = map[string]func([]string) int{"@pry": pry, "@open": openFiles, "@ask": askSession, "@crash": crash}
+var platformPrograms = map[string]func([]string) int{"@pry": pry, "@open": openFiles, "@ask": askSession, "@crash": crash, "@enter": enterProgram, "@docker": dockerProgram}
 
 // pry tries to get at the process of a number in every way that a process of the same user has, and says how each went:
 // "WAY: refused" or what it got. With "open" it tries the same on a process that is not protected.
