@@ -99,8 +99,8 @@ func (l *lab) calls() []call {
 	}
 }
 
-// look looks into every process of the agent while the agent waits, and says which programs they are.
-func (l *lab) look(p *bed.Process) (programs string, hits []string) {
+// look looks into every process of the agent for values while it waits, and says which programs they are.
+func (l *lab) look(p *bed.Process, values map[string]string) (programs string, hits []string) {
 	l.t.Helper()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) { // it has several turns before
 		if _, err := os.Stat(l.Path("home/waiting")); err == nil {
@@ -112,7 +112,7 @@ func (l *lab) look(p *bed.Process) (programs string, hits []string) {
 		}
 	}
 	found := processes(l.t, p.Pid, l.Path("home"))
-	hits = inProcesses(l.t, found, l.values)
+	hits = inProcesses(l.t, found, values)
 	l.write("home/looked", "")
 	for _, name := range found {
 		programs += " " + name + " "

@@ -14,7 +14,7 @@ var mask = regexp.MustCompile(`kz_masked_[0-9a-f]{32}`)
 // holds has an agent go through all calls, and looks at what came of each. transcripts is where below HOME it keeps them.
 func (l *lab) holds(t *testing.T, agent, transcripts string, p *bed.Process) {
 	t.Helper()
-	programs, hits := l.look(p)
+	programs, hits := l.look(p, l.values)
 	res := p.Wait()
 	turns, results, others, refused := l.api.said()
 	if len(results) != len(l.api.calls) {
@@ -131,7 +131,7 @@ func (l *lab) tokens(host, path string) (list []string) {
 // found holds that the same search finds the values of an agent that runs with them.
 func (l *lab) found(t *testing.T, agent, transcripts string, p *bed.Process) {
 	t.Helper()
-	_, hits := l.look(p)
+	_, hits := l.look(p, map[string]string{l.key: l.values[l.key]})
 	res := p.Wait()
 	res.Succeeds(t)
 	for _, where := range []string{"environ", "memory"} {
