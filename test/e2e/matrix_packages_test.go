@@ -9,9 +9,11 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"kz/test/bed"
@@ -27,6 +29,18 @@ func packageRows() []row {
 			call: pipCall, path: "/simple/kz-demo/", secret: "PIP_PASSWORD", carries: basicPassword, sees: reads,
 		},
 		{client: "npm", version: told("npm", "--version"), call: npmCall, path: "/kz-demo", secret: "NPM_TOKEN", sees: reads},
+		{
+			client: "pnpm", version: func(t *testing.T) []string { return pnpm(t, "--version") }, call: pnpmCall,
+			path: "/kz-demo", secret: "NPM_TOKEN", sees: reads,
+		},
+		{
+			client: "yarn", version: func(t *testing.T) []string { return yarn(t, "--version") }, call: yarnCall,
+			path: "/kz-demo", secret: "NPM_TOKEN", sees: reads,
+		},
+		{
+			client: "composer", version: told("composer", "--version", "--no-interaction"), call: composerCall,
+			path: "/packages.json", secret: "COMPOSER_PASSWORD", carries: basicPassword, sees: reads,
+		},
 		{
 			client: "cargo", version: func(t *testing.T) []string { return []string{bed.Cargo(t), "--version"} },
 			call: cargoCall, path: "/index/kz/-d/kz-demo", secret: "CARGO_REGISTRIES_KZ_TOKEN", sees: reads,
@@ -65,8 +79,9 @@ func pipCall(t *testing.T, c *attempt) []string {
 PYTHONPATH=t ` + bed.Python(t) + ` -c "import kz_demo"`)
 }
 
-// npmCall plays a registry with one package.
-func npmCall(t *testing.T, c *attempt) []string {
+// playNPM plays a registry with one package, and has settings for it and for a project.
+func playNPM(t *testing.T, c *attempt) {
+	t.Helper()
 	tgz := tarball(t, [][2]string{
 		{"package/package.json", `{"name":"kz-demo","version":"1.0.0"}`},
 		{"package/index.js", "module.exports = true\n"},
@@ -87,7 +102,59 @@ func npmCall(t *testing.T, c *attempt) []string {
 	c.write(t, ".npmrc", "registry=https://api.test/\n//api.test/:_authToken=${NPM_TOKEN}\n"+
 		"https-proxy=http://127.0.0.1:9\nproxy=http://127.0.0.1:9\naudit=false\nfund=false\nupdate-notifier=false\n")
 	c.write(t, "package.json", `{"private":true}`)
+}
+
+func npmCall(t *testing.T, c *attempt) []string {
+	playNPM(t, c)
 	return shell(bed.Program(t, "npm") + " install kz-demo && test -f node_modules/kz-demo/index.js")
+}
+
+func pnpm(t *testing.T, args ...string) []string {
+	return append([]string{bed.Node(t), filepath.Join(bed.NodeModules(t, "pnpm"), "pnpm/bin/pnpm.cjs")}, args...)
+}
+
+func pnpmCall(t *testing.T, c *attempt) []string {
+	playNPM(t, c)
+	return shell(strings.Join(pnpm(t), " ") + " add kz-demo && test -f node_modules/kz-demo/index.js")
+}
+
+func yarn(t *testing.T, args ...string) []string {
+	return append([]string{bed.Node(t), filepath.Join(bed.NodeModules(t, "@yarnpkg/cli-dist"), "@yarnpkg/cli-dist/bin/yarn.js")}, args...)
+}
+
+func yarnCall(t *testing.T, c *attempt) []string {
+	playNPM(t, c)
+	c.write(t, ".yarnrc.yml", "npmRegistryServer: https://api.test\nnpmAlwaysAuth: true\nnpmMinimalAgeGate: 0\nnpmAuthToken: ${NPM_TOKEN}\nenableTelemetry: false\nnodeLinker: node-modules\n")
+	c.write(t, "yarn.lock", "")
+	return shell(strings.Join(yarn(t), " ") + " add kz-demo && test -f node_modules/kz-demo/index.js")
+}
+
+// composerCall plays a private repository of Composer (https://getcomposer.org/doc/05-repositories.md#packages).
+func composerCall(t *testing.T, c *attempt) []string {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	part, err := w.Create("kz-demo/demo.php")
+	if err == nil {
+		_, err = part.Write([]byte("<?php\n"))
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	about, err := json.Marshal(map[string]any{"packages": map[string]any{"kz/demo": map[string]any{"1.0.0": map[string]any{
+		"name": "kz/demo", "version": "1.0.0", "description": c.value,
+		"dist": map[string]string{"url": "https://api.test/kz-demo.zip", "type": "zip"},
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := "Basic " + base64.StdEncoding.EncodeToString([]byte("robot:"+c.value))
+	c.Origin.SetFile("/packages.json", origin.File{Type: "application/json", Body: about, Auth: auth})
+	c.Origin.SetFile("/kz-demo.zip", origin.File{Type: "application/zip", Body: buf.Bytes(), Auth: auth})
+	c.write(t, "composer.json", `{"repositories":[{"type":"composer","url":"https://api.test"},{"packagist.org":false}],"require":{"kz/demo":"1.0.0"}}`)
+	c.Env = append(c.Env, "COMPOSER_ALLOW_SUPERUSER=1")
+	composer := bed.Program(t, "composer") + " --no-interaction "
+	return shell(composer + `config --global http-basic.api.test robot "$COMPOSER_PASSWORD"
+` + composer + "install && test -f vendor/kz/demo/demo.php")
 }
 
 // cargoCall plays a sparse registry with one crate (https://doc.rust-lang.org/cargo/reference/registry-index.html).

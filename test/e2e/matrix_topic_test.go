@@ -98,3 +98,32 @@ func wrapped(mark, text string) string {
 	}
 	return out.String() + line + "\n"
 }
+
+// TestAProxyInAClientsOwnSettingsGoesFirst: what the topic says of files that stand over variables. Nothing is at the proxy that
+// they name, and the client does not ask kz's instead.
+func TestAProxyInAClientsOwnSettingsGoesFirst(t *testing.T) {
+	t.Parallel()
+	const other = "http://127.0.0.1:9"
+	for _, c := range []struct {
+		file, text, program, script, says string
+	}{
+		{".gitconfig", "[http]\n\tproxy = " + other + "\n", "git", `"$0" ls-remote "https://x:$API_KEY@api.test/repo.git"`, "127.0.0.1 port 9"},
+		{".wgetrc", "https_proxy = " + other + "\n", "wget", `"$0" -t 1 -O- https://api.test/echo`, "127.0.0.1:9... failed"},
+		{".curlrc", "proxy = " + other + "\n", "curl", `"$0" -sS https://api.test/echo`, "127.0.0.1 port 9"},
+		{"pip.conf", "[global]\nproxy = " + other + "\nretries = 0\n", "python3", `PIP_CONFIG_FILE=pip.conf "$0" -m pip download -q --index-url https://api.test/simple kz-demo`, "connect to proxy"},
+	} {
+		t.Run(c.program+" asks the proxy in "+c.file, func(t *testing.T) {
+			t.Parallel()
+			b := bed.New(t)
+			b.Secret("API_KEY", `hosts = ["api.test"]`)
+			if err := os.WriteFile(b.Path("home/"+c.file), []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			res := b.Run("/bin/sh", "-ec", c.script, bed.Program(t, c.program))
+			b.Clean(res)
+			if lines := b.Audit(); res.Code == 0 || len(lines) != 0 || !strings.Contains(res.Output(), c.says) {
+				t.Errorf("exit code %d, not %q; kz was asked: %+v\n%s", res.Code, c.says, lines, res.Output())
+			}
+		})
+	}
+}
