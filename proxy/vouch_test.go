@@ -112,7 +112,9 @@ func TestNobodyVouchesForACredentialThatIsWrong(t *testing.T) {
 		"two":            "Proxy-Authorization: Basic " + basic("kz", credential) + "\r\nProxy-Authorization: Basic x\r\n",
 	} {
 		for _, request := range []string{plainTunnel, plainRequest} {
-			a := b.speak(b.dialProxy(), strings.TrimSuffix(request, "\r\n")+header+"\r\n")
+			conn := b.dialProxy()
+			_ = conn.SetDeadline(time.Now().Add(5 * time.Second)) // a tunnel would stay open
+			a := b.speak(conn, strings.TrimSuffix(request, "\r\n")+header+"\r\n")
 			b.refused(a, 407, "proxy_credential")
 			if a.StatusCode != 407 {
 				t.Errorf("%s: %s", name, request)
