@@ -213,10 +213,16 @@ const WebSocket = function (url, { headers }) {
 		{"of the package undici 8 in a Node with undici 6", "22", `const { WebSocket } = require("undici");` + webSocketNodeItself},
 		{"of the package ws, with the agent of all", "20", ws + webSocketNodeItself},
 		{"of the package ws, with the agent of all", "24", ws + webSocketNodeItself},
+		{"of its own, with the proxy", "bun", `const Plain = WebSocket; WebSocket = function (url, o) { return new Plain(url, { ...o, proxy: process.env.HTTPS_PROXY }) };` + webSocketNodeItself},
 	} {
 		t.Run(tt.version+" "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			program := nodeAt(t, tt.version)
+			program := ""
+			if tt.version == "bun" {
+				program = bed.ModuleProgram(t, "@oven/bun-linux-*/bin/bun")
+			} else {
+				program = nodeAt(t, tt.version)
+			}
 			b := bed.New(t)
 			value := b.Secret("API_KEY", `hosts = ["api.test"]`)
 			b.Env = append(b.Env, "NODE_PATH="+bed.NodeModules(t, "undici", "ws"))
