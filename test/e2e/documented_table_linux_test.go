@@ -4,7 +4,7 @@ const (
 	until    = "LINE & p=$!; until test -s kz.env; do sleep 0.05; done; kill $p; wait $p"
 	whileRun = "kz run --blind --quiet -- sleep 60 & p=$!; until kz status --metrics >/dev/null 2>&1; do sleep 0.05; done; LINE; c=$?; kill $p; wait $p; exit $c"
 	hash     = `"$(sha256sum .keyzero.toml | cut -d ' ' -f 1)"`
-	session  = `"$(ls ~/.local/state/kz/audit | tail -n 1 | sed 's/.*-\(........\).*/\1/')"`
+	session  = `"$(grep -l api.test ~/.local/state/kz/audit/* | head -n 1 | sed 's/.*-\(........\).*/\1/')"`
 )
 
 // documentedCommands are all commands that a text shows, in an order in which a person could type them.
@@ -86,6 +86,10 @@ func documentedCommands() []documented {
 		{line: "kz proxy --env-file kz.env --ca-dir ./ca", as: until, before: "rm -f kz.env"},
 		{line: "kz proxy --listen 172.30.0.1:8080 --advertise 172.30.0.1 --env-file kz.env --ca-dir ./ca --client-ca-dir /kz --health 9465",
 			with: []string{"172.30.0.1:8080", "127.0.0.1:0", "172.30.0.1", "127.0.0.1", "9465", "$FREE"}, as: until, before: "rm -f kz.env"},
+		{line: "mkdir -p -m 0700 ~/.kz-agent"},
+		{line: "kz proxy --listen 172.30.250.1:8080 --advertise 172.30.250.1 --session-file ~/.kz-agent/session --env-file ~/.kz-agent/client.env --ca-dir ~/.kz-agent/ca --client-ca-dir /kz --health 9465",
+			with: []string{"172.30.250.1:8080", "127.0.0.1:0", "172.30.250.1", "127.0.0.1", "9465", "$FREE"},
+			as:   "LINE & p=$!; until test -s ~/.kz-agent/client.env; do sleep 0.05; done; kill $p; wait $p"},
 		{line: "kz status --health 9465", with: []string{"9465", "$FREE"}, before: "rm -f kz.env",
 			as: "kz proxy --env-file kz.env --health $FREE & p=$!; until test -s kz.env; do sleep 0.05; done; LINE; c=$?; kill $p; wait $p; exit $c"},
 	}

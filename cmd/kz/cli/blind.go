@@ -198,7 +198,7 @@ func fits(sec config.Secret, value resolver.Secret) error {
 		raw = strings.TrimSuffix(line, "\r")
 	}
 	if raw == "" {
-		return withHint(fmt.Errorf("%s: the value is empty", sec.Name), "check what is stored")
+		return withHint(fmt.Errorf("%s: the value is empty", sec.Name), "store one, as in `kz put %s`", sec.Name)
 	}
 	if strings.Contains(raw, masking.Prefix) { // whether it is scrubbed or not
 		return withHint(fmt.Errorf("%s: the value holds what looks like a mask", sec.Name),
