@@ -135,3 +135,39 @@ func TestWgetKeepsItsSettings(t *testing.T) {
 		t.Errorf("kz has copied the user's settings:\n%s", res.Stdout)
 	}
 }
+
+// TestSettingsFilesInAContainer: the settings of wget and PHP name the roots by the path at which a container has them.
+func TestSettingsFilesInAContainer(t *testing.T) {
+	t.Parallel()
+	b := bed.New(t)
+	value := b.Secret("API_KEY", `hosts = ["api.test"]`)
+	mounted := b.Path("home/mounted")
+	if err := os.Symlink(b.Path("home/ca"), mounted); err != nil {
+		t.Fatal(err)
+	}
+	p := b.StartProxy("--client-ca-dir", mounted)
+	if p.Get("WGETRC") != mounted+"/wgetrc" || p.Get("SYSTEM_WGETRC") != "" || p.Get("PHP_INI_SCAN_DIR") != ":"+mounted {
+		t.Errorf("the env file has WGETRC=%s SYSTEM_WGETRC=%s PHP_INI_SCAN_DIR=%s", p.Get("WGETRC"), p.Get("SYSTEM_WGETRC"), p.Get("PHP_INI_SCAN_DIR"))
+	}
+	for _, name := range []string{"wgetrc", "php.ini"} {
+		text, err := os.ReadFile(b.Path("home/ca/" + name))
+		if err != nil || !strings.Contains(string(text), mounted+"/bundle.pem") || strings.Contains(string(text), b.Path("home/ca")) {
+			t.Errorf("%s names other roots: %v\n%s", name, err, text)
+		}
+	}
+	wget := p.Client("/bin/sh", "-ec", `"$0" -qO- --header="Authorization: Bearer $API_KEY" https://api.test/echo`, bed.Program(t, "wget"))
+	wget.Succeeds(t)
+	php := p.Client(bed.Program(t, "php"), "-r", phpCurl)
+	php.Succeeds(t)
+	for _, got := range received(t, b, "/echo") {
+		if got.Header.Get("Authorization") != "Bearer "+value {
+			t.Error("the origin did not get the value")
+		}
+	}
+	end := p.Stop()
+	end.Exits(t, 0)
+	b.Clean(wget, php, end)
+	if left, err := os.ReadDir(b.Path("home/ca")); err != nil || len(left) != 0 {
+		t.Errorf("the proxy has left %v (%v)", left, err)
+	}
+}
