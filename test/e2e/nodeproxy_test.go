@@ -151,6 +151,25 @@ func TestNodeWithoutProxySupportIsToldWhy(t *testing.T) {
 	}
 }
 
+// TestNodeWithProxySupportSaysLittle holds what `kz help runtimes` says of a refusal in newer Node.
+func TestNodeWithProxySupportSaysLittle(t *testing.T) {
+	t.Parallel()
+	b := bed.New(t)
+	b.Secret("API_KEY", `hosts = ["api.test"]`)
+	b.Egress(`deny = ["evil.test"]`)
+	res := b.Run(bed.Node(t), "-e", nodeGet+`
+  await told("fetch", fetch("https://evil.test/"))
+  await told("https", get("https", "https://evil.test/", { agent: new (require("https").Agent)() }))
+})()`)
+	res.Succeeds(t)
+	if out := string(res.Stdout); !strings.Contains(out, "fetch fails: Request was cancelled.\n") || !strings.Contains(out, "https fails: the proxy refused evil.test:443: 403 egress_denied: ") {
+		t.Errorf("it says more now, or less:\n%s", out)
+	}
+	if err := string(res.Stderr); !strings.Contains(err, "evil.test") || !strings.Contains(err, "egress_denied") {
+		t.Errorf("the summary does not have the reason:\n%s", err)
+	}
+}
+
 // TestNodeWithoutProxySupportGoesWhereItSays: NO_PROXY, and what a program decides for itself.
 func TestNodeWithoutProxySupportGoesWhereItSays(t *testing.T) {
 	t.Parallel()
