@@ -17,7 +17,7 @@ const doctorLong = `Look at what a blind program would meet on this machine, and
   with the environment of kz run --blind: does it obey the proxy, does it trust
   the CA?
 - the configuration here: is it approved, has each secret hosts, can it be had
-  from its store, can its value be used?
+  from its store, can its value be used, does each host answer?
 - what a program that runs as you could read without kz: files of AWS and
   others, a Vault token, the SSH agent, Docker;
 - what you have set that leads round the proxy, the clock, kz's directories.
@@ -73,6 +73,7 @@ func (a *app) doctor(ctx context.Context, f doctorFlags, argv []string) error {
 	var all sync.WaitGroup
 	all.Go(func() { d.find(a.examineStores(ctx, setup)...); resolved.Add(1) })
 	all.Go(func() { d.find(a.examineClocks(ctx, setup)...) })
+	all.Go(func() { d.find(a.examineHosts(ctx, setup)...) })
 	all.Go(func() { d.find(a.examineMachine(setup.cfg)...) })
 	all.Go(func() { d.find(a.examineEnvironment(setup.cfg)...) })
 	all.Go(func() { d.find(a.examineExposure(setup.cfg)...) })

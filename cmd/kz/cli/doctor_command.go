@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"kz/proxy/audit"
 )
@@ -58,9 +59,11 @@ func (a *app) examineCommand(ctx context.Context, d *diagnosis, setup *setup, ar
 	if asJSON {
 		spec.Stdout = os.Stderr
 	}
+	s.tunnels.forget() // those of examineHosts
+	began := time.Now()
 	watched := watchDirect()
 	code, err := runChild(ctx, spec)
-	c.Direct = watched()
+	c.Direct = append([]string{}, watched()...)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -72,9 +75,12 @@ func (a *app) examineCommand(ctx context.Context, d *diagnosis, setup *setup, ar
 	if err != nil {
 		return err
 	}
+	for host, list := range events { // those before are of examineHosts
+		events[host] = slices.DeleteFunc(list, func(e audit.Event) bool { return e.Time.Before(began) })
+	}
 	c.take(events, s.blind)
 	for _, host := range s.tunnels.hosts() {
-		if events[host] == nil { // a client that left when it had seen the certificate
+		if len(events[host]) == 0 { // a client that left when it had seen the certificate
 			c.Hosts = append(c.Hosts, hostReport{Host: host, Untrusted: 1, Refused: map[string]int{}, Withheld: []string{}})
 		}
 	}
@@ -92,16 +98,7 @@ func (a *app) commandSession(ctx context.Context, setup *setup) (*doctorSession,
 		}
 		return s, s.end, nil
 	}
-	dir, err := a.newRunDir()
-	if err != nil {
-		return nil, nil, err
-	}
-	s := &doctorSession{blind: setup.session}
-	if err := s.open(dir.Write); err != nil {
-		_ = dir.Close()
-		return nil, nil, err
-	}
-	return s, func() { _ = dir.Close() }, nil
+	return setup.wired, func() {}, nil
 }
 
 // take counts what the audit has.

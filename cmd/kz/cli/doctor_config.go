@@ -17,6 +17,8 @@ import (
 type setup struct {
 	cfg      *config.Config // empty where there is none that can be read
 	session  *blind         // of all its secrets; nil where it may not or cannot be used
+	wired    *doctorSession // the same, with a proxy that listens
+	dir      *runDir        // for its public files
 	findings []finding
 	usable   bool // a program can be run with it; set by examineStores
 }
@@ -24,6 +26,9 @@ type setup struct {
 func (s *setup) close() {
 	if s.session != nil {
 		s.session.close()
+	}
+	if s.dir != nil {
+		_ = s.dir.Close()
 	}
 }
 
@@ -66,6 +71,16 @@ func (a *app) examineConfiguration(f doctorFlags, record string) *setup {
 	}
 	if s.session, err = a.newBlind(cfg, cfg.Secrets, blindOptions{Audit: record, Vouched: newVouch()}); err != nil {
 		return add(findingsOf("session", weighsError, err, "kz run --blind does not start with the configuration as it is")...)
+	}
+	s.wired = &doctorSession{blind: s.session}
+	if s.dir, err = a.newRunDir(); err == nil {
+		err = s.wired.open(s.dir.Write)
+	}
+	if err != nil {
+		s.close()
+		s.session, s.dir = nil, nil
+		return add(findingsOf("run-directory", weighsError, withHint(err, "set TMPDIR to a directory of your own that can be written"),
+			"the public CA files of a run lie there; without it none starts")...)
 	}
 	return s
 }

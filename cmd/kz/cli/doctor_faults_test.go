@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,8 @@ type patient struct {
 	env   []string
 	args  []string
 	value string // of API_KEY in the store
+
+	config string // with an API on this machine as api.test
 }
 
 const patientConfig = `
@@ -48,8 +51,17 @@ func newPatient(t *testing.T) *patient {
 		// What the machine of the tests has is not to count.
 		"DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent",
 	}}
+	api := &demoAPI{}
+	l, err := api.listen("api.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	api.serve(l, func(http.ResponseWriter, *http.Request) {})
+	t.Cleanup(func() { _ = api.server.Close() })
+	p.write("api.pem", string(api.authority.CertPEM()))
+	p.config = fmt.Sprintf("[egress]\nallow_private = [\"127.0.0.0/8\"]\nresolve = { \"api.test:443\" = %q }\nupstream_ca = \"../api.pem\"\n", api.address) + patientConfig
 	p.write("store.env", "API_KEY="+p.value+"\n")
-	p.write("project/kz.toml", patientConfig)
+	p.write("project/kz.toml", p.config)
 	p.args = []string{"doctor", "--config", "kz.toml"}
 	return p
 }
@@ -116,15 +128,15 @@ var faults = []struct {
 }{
 	{"a configuration that nobody has approved", func(_ *testing.T, p *patient) {
 		p.write("project/.git/HEAD", "")
-		p.write("project/.keyzero.toml", patientConfig)
+		p.write("project/.keyzero.toml", p.config)
 		p.args = []string{"doctor"}
 	}, "not-approved", weighsError, "`kz trust`"},
-	{"a configuration with a mistake", func(_ *testing.T, p *patient) { p.write("project/kz.toml", patientConfig+"hots = []\n") },
+	{"a configuration with a mistake", func(_ *testing.T, p *patient) { p.write("project/kz.toml", p.config+"hots = []\n") },
 		"config-invalid", weighsError, "hosts"},
 	{"KEYZERO_ENV naming no section", func(_ *testing.T, p *patient) { p.env = append(p.env, "KEYZERO_ENV=prod") },
 		"config-invalid", weighsError, ""},
 	{"a secret without hosts", func(_ *testing.T, p *patient) {
-		p.write("project/kz.toml", strings.Replace(patientConfig, `hosts = ["api.test"]`, "", 1))
+		p.write("project/kz.toml", strings.Replace(p.config, `hosts = ["api.test"]`, "", 1))
 	}, "hosts-missing", weighsError, "hosts = ["},
 	{"a store without the secret", func(_ *testing.T, p *patient) { p.write("store.env", "OTHER=1\n") }, "store-failing", weighsError, "API_KEY"},
 	{"a mask that was stored as the value", func(_ *testing.T, p *patient) {
@@ -133,9 +145,23 @@ var faults = []struct {
 	{"a value that is too short to be scrubbed", func(_ *testing.T, p *patient) { p.write("store.env", "API_KEY=short\n") }, "value-short", weighsError, "scrub = false"},
 	{"a value that fits no place", func(_ *testing.T, p *patient) {
 		p.write("store.env", `API_KEY="line one\nline two of it"`+"\n")
-		p.write("project/kz.toml", patientConfig+"swap = [\"header\"]\n")
+		p.write("project/kz.toml", p.config+"swap = [\"header\"]\n")
 	}, "value-unfit", weighsError, `swap = ["body"]`},
 	{"a clock that is an hour ahead of the store's", plantClock, "clock-skew", weighsError, "set this machine's clock"},
+	{"a host that is down", func(t *testing.T, p *patient) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close()
+		p.write("project/kz.toml", regexp.MustCompile(`"127.0.0.1:\d+"`).ReplaceAllString(p.config, fmt.Sprintf("%q", l.Addr())))
+	}, "host-unreachable", weighsWarning, "upstream_proxy"},
+	{"a host whose authority nobody knows", func(_ *testing.T, p *patient) {
+		p.write("project/kz.toml", strings.Replace(p.config, "upstream_ca = \"../api.pem\"\n", "", 1))
+	}, "host-unverified", weighsWarning, "upstream_ca"},
+	{"a host in a network that may not be dialled", func(_ *testing.T, p *patient) {
+		p.write("project/kz.toml", strings.Replace(p.config, "allow_private = [\"127.0.0.0/8\"]\n", "", 1))
+	}, "host-private", weighsWarning, "allow_private"},
 	{"a state directory that others may write to", func(t *testing.T, p *patient) {
 		p.write(".local/state/kz/x", "")
 		chmod(t, p.path(".local/state/kz"), 0o777)

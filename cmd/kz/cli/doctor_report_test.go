@@ -16,7 +16,7 @@ import (
 func sick(t *testing.T) *patient {
 	t.Helper()
 	p := newPatient(t)
-	p.write("project/kz.toml", strings.Replace(patientConfig, `hosts = ["api.test"]`, "", 1))
+	p.write("project/kz.toml", strings.Replace(p.config, `hosts = ["api.test"]`, "", 1))
 	p.write("bin/node", "#!/bin/sh\n[ \"$1\" = --version ] && echo v18.0.0 || { echo no network without a proxy >&2; exit 1; }\n")
 	p.env = append(p.env, "NO_PROXY=corp.example", "HTTPS_PROXY=http://proxy.corp:3128")
 	p.write(".aws/credentials", "[default]\n")

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -13,13 +11,11 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"kz/cmd/kz/config"
 	"kz/proxy/audit"
@@ -192,18 +188,10 @@ func (s *doctorSession) events() (map[string][]audit.Event, error) {
 // prove makes one request as a program would that obeys the variables, and holds that the value arrived and that only a
 // mask came back.
 func (s *doctorSession) prove(ctx context.Context) error {
-	bundle, err := os.ReadFile(s.files.Bundle)
+	client, err := s.client()
 	if err != nil {
 		return err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(bundle)
-	via, err := url.Parse(s.url)
-	if err != nil {
-		return errors.New("reading the proxy's address")
-	}
-	client := &http.Client{Timeout: 10 * time.Second,
-		Transport: &http.Transport{Proxy: http.ProxyURL(via), TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
 	defer client.CloseIdleConnections()
 	host := "kz." + doctorDomain
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+"/", nil)
@@ -251,6 +239,13 @@ func (l *noted) tunnelTo(host string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.asked[host]
+}
+
+// forget begins anew.
+func (l *noted) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.asked)
 }
 
 // hosts are all of them, in order.

@@ -27,6 +27,7 @@ var wellKnown = []struct {
 	{"registry", []string{".npmrc", ".pypirc", ".cargo/credentials.toml"}},
 	{"ssh-key", []string{".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa"}},
 	{"gnupg", []string{".gnupg/private-keys-v1.d"}},
+	{"keyring", []string{"Library/Keychains/login.keychain-db"}}, // macOS
 }
 
 // exposed is one thing that a program of this user could read or use.
