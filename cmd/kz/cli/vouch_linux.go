@@ -20,9 +20,10 @@ import (
 // So one holder is enough. That no process elsewhere holds the socket too is not asked: one that wants to hide from that can
 // (PR_SET_DUMPABLE), and the user's agents for keys always do.
 
-// newVouch is proxy.Options.Vouched for the run of this process; kz proxy has none, since its clients are not its children.
+// newVouch is proxy.Options.Vouched for what this process starts from now on; kz proxy has none, since its clients are not its
+// children.
 func newVouch() func(net.Conn) bool {
-	v := &voucher{uid: uint32(os.Geteuid()), look: lookSocket, held: &holders{scan: heldBelow}}
+	v := &voucher{uid: uint32(os.Geteuid()), look: lookSocket, held: &holders{scan: familyFromNow().holds}}
 	return v.vouch
 }
 

@@ -19,26 +19,45 @@ const (
 	scanTime = 2 * time.Second
 )
 
-// heldBelow tells which of the wanted sockets a descendant of this process holds. Orphans of the session are descendants, too:
-// see adoptOrphans.
-func heldBelow(wanted map[uint32]bool) map[uint32]bool {
-	held := map[uint32]bool{}
+// family is a process with its descendants, but for some of its children and theirs. Orphans of a session are among its
+// descendants: see adoptOrphans.
+type family struct {
+	head    int
+	without map[int]bool
+}
+
+// familyFromNow is this process with what it will start. It may have children already: those of the shell that it was before
+// `exec kz run`.
+func familyFromNow() *family {
 	self, ok := readStat("self")
 	if !ok {
-		return held
+		return &family{head: noProcess}
 	}
+	f := &family{self.pid, map[int]bool{}}
+	for _, pid := range f.below() {
+		f.without[pid] = true
+	}
+	return f
+}
+
+// noProcess is a number that none has.
+const noProcess = -1
+
+// holds tells which of the wanted sockets a process of the family holds, its head aside.
+func (f *family) holds(wanted map[uint32]bool) map[uint32]bool {
+	held := map[uint32]bool{}
 	end := time.Now().Add(scanTime)
-	tree := descendantsOf(self.pid)
+	tree := f.below()
 	for range scanTries {
 		for _, pid := range tree {
 			if len(held) == len(wanted) || time.Now().After(end) {
 				return held
 			}
-			for _, inode := range socketsOf(pid, self.pid, wanted) {
+			for _, inode := range f.socketsOf(pid, wanted) {
 				held[inode] = true
 			}
 		}
-		now := descendantsOf(self.pid)
+		now := f.below()
 		if slices.Equal(now, tree) {
 			break
 		}
@@ -47,9 +66,9 @@ func heldBelow(wanted map[uint32]bool) map[uint32]bool {
 	return held
 }
 
-// descendantsOf are the processes that descend from one, in no order that matters but always the same.
-func descendantsOf(pid int) []int {
-	tree := []int{pid}
+// below are the family's processes without its head, in no order that matters but always the same.
+func (f *family) below() []int {
+	tree := []int{f.head}
 	for i := 0; i < len(tree); i++ {
 		lists, _ := filepath.Glob("/proc/" + strconv.Itoa(tree[i]) + "/task/*/children")
 		for _, list := range lists {
@@ -58,7 +77,7 @@ func descendantsOf(pid int) []int {
 				continue // it has ended
 			}
 			for _, child := range strings.Fields(string(children)) {
-				if n, err := strconv.Atoi(child); err == nil && !slices.Contains(tree, n) {
+				if n, err := strconv.Atoi(child); err == nil && !f.without[n] && !slices.Contains(tree, n) {
 					tree = append(tree, n)
 				}
 			}
@@ -67,9 +86,9 @@ func descendantsOf(pid int) []int {
 	return tree[1:]
 }
 
-// socketsOf are those of the wanted sockets that the process pid holds, none unless it descends from ancestor. The handle on its
+// socketsOf are those of the wanted sockets that the process pid holds, none unless it is of the family. The handle on its
 // directory is that process's and no later one's of the same number.
-func socketsOf(pid, ancestor int, wanted map[uint32]bool) (held []uint32) {
+func (f *family) socketsOf(pid int, wanted map[uint32]bool) (held []uint32) {
 	process, err := unix.Open("/proc/"+strconv.Itoa(pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
@@ -92,7 +111,7 @@ func socketsOf(pid, ancestor int, wanted map[uint32]bool) (held []uint32) {
 			held = append(held, inode)
 		}
 	}
-	if len(held) == 0 || !descendsFrom(pid, ancestor) || !unreaped(process) {
+	if len(held) == 0 || !f.has(pid) || !unreaped(process) {
 		return nil
 	}
 	return held
@@ -111,14 +130,14 @@ func socketInode(link string) (uint32, bool) {
 	return uint32(n), true
 }
 
-// descendsFrom walks up from pid. Whatever the walk makes of a tree that it cannot follow, only having met ancestor counts.
-func descendsFrom(pid, ancestor int) bool {
+// has walks up from pid. Whatever the walk makes of a tree that it cannot follow, only having met the head counts.
+func (f *family) has(pid int) bool {
 	met := false
 	descends(strconv.Itoa(pid), func(at int, _ string) bool {
-		met = met || at == ancestor
-		return met
+		met = at == f.head
+		return met || f.without[at]
 	})
-	return met && pid != ancestor
+	return met && pid != f.head
 }
 
 // unreaped reports whether the process of a directory has not been waited for: until then nobody else has its number.

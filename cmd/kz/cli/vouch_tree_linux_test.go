@@ -89,57 +89,76 @@ func TestHolders(t *testing.T) {
 	})
 }
 
-func TestDescendants(t *testing.T) {
+func TestAFamily(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command("sh", "-c", "sleep 10 & echo up; wait")
-	startAndWait(t, cmd, "up")
-	self, child := os.Getpid(), cmd.Process.Pid
-	if tree := descendantsOf(self); !slices.Contains(tree, child) || slices.Contains(tree, self) {
-		t.Errorf("%v, with the child %d of %d", tree, child, self)
+	start := func() int {
+		cmd := exec.Command("sh", "-c", "sleep 10 & echo up; wait")
+		startAndWait(t, cmd, "up")
+		return cmd.Process.Pid
 	}
-	if grand := descendantsOf(child); len(grand) != 1 || !descendsFrom(grand[0], self) || !descendsFrom(grand[0], child) {
-		t.Errorf("the child's child is %v", grand)
+	before := start()
+	f := familyFromNow()
+	after, self := start(), os.Getpid()
+	if tree := f.below(); !slices.Contains(tree, after) || slices.Contains(tree, self) {
+		t.Errorf("%v, with the child %d of %d", tree, after, self)
+	}
+	if !f.has(after) || !(&family{head: after}).has(childOf(t, after)) || !f.has(childOf(t, after)) {
+		t.Error("a child, or its child, is not of the family")
 	}
 	for _, other := range []int{os.Getppid(), self, 1, 1 << 30} {
-		if descendsFrom(other, self) {
-			t.Errorf("%d descends from %d", other, self)
+		if f.has(other) {
+			t.Errorf("%d is of the family of %d", other, self)
 		}
 	}
-	if descendsFrom(child, 1<<30) {
-		t.Error("it descends from nobody")
+	for _, earlier := range []int{before, childOf(t, before)} {
+		if f.has(earlier) || slices.Contains(f.below(), earlier) {
+			t.Errorf("%d was there before the family", earlier)
+		}
 	}
-	if tree := descendantsOf(1 << 30); len(tree) != 0 {
-		t.Errorf("nobody has %v", tree)
+	for _, nobodys := range []int{1 << 30, noProcess} {
+		if none := (&family{head: nobodys}); none.has(after) || len(none.below()) != 0 {
+			t.Errorf("the family of %d has %v", nobodys, none.below())
+		}
 	}
+}
+
+func childOf(t *testing.T, pid int) int {
+	t.Helper()
+	children := (&family{head: pid}).below()
+	if len(children) != 1 {
+		t.Fatalf("%d has the children %v", pid, children)
+	}
+	return children[0]
 }
 
 func TestWhoseSocketsCount(t *testing.T) {
 	t.Parallel()
 	client, server := pair(t)
-	f, err := client.File()
+	file, err := client.File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer file.Close()
 	info, err := lookSocket(addrPort(server.RemoteAddr()), addrPort(server.LocalAddr()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("sh", "-c", "echo up; exec sleep 60")
-	cmd.ExtraFiles = []*os.File{f}
+	cmd.ExtraFiles = []*os.File{file}
 	startAndWait(t, cmd, "up")
-	self, child := os.Getpid(), cmd.Process.Pid
+	child := cmd.Process.Pid
+	f, none := &family{head: os.Getpid()}, &family{head: 1 << 30}
 	wanted := map[uint32]bool{info.inode: true}
-	if got := socketsOf(child, self, wanted); len(got) != 1 || got[0] != info.inode {
+	if got := f.socketsOf(child, wanted); len(got) != 1 || got[0] != info.inode {
 		t.Errorf("the child holds %v, want %d", got, info.inode)
 	}
-	if got := socketsOf(child, self, map[uint32]bool{info.inode + 1: true}); len(got) != 0 {
+	if got := f.socketsOf(child, map[uint32]bool{info.inode + 1: true}); len(got) != 0 {
 		t.Errorf("it holds %v, which nobody asked for", got)
 	}
-	if got := socketsOf(child, 1<<30, wanted); len(got) != 0 {
+	if got := none.socketsOf(child, wanted); len(got) != 0 {
 		t.Errorf("of another run it holds %v", got)
 	}
-	if got := socketsOf(self, self, wanted); len(got) != 0 {
+	if got := f.socketsOf(f.head, wanted); len(got) != 0 {
 		t.Errorf("kz itself holds %v", got)
 	}
 	process, err := unix.Open("/proc/"+strconv.Itoa(child), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -155,7 +174,7 @@ func TestWhoseSocketsCount(t *testing.T) {
 	if unreaped(process) {
 		t.Error("it has ended, and its number is free")
 	}
-	if got := socketsOf(child, self, wanted); len(got) != 0 {
+	if got := f.socketsOf(child, wanted); len(got) != 0 {
 		t.Errorf("it has ended and holds %v", got)
 	}
 }
