@@ -225,6 +225,11 @@ func parseSettings(t config.Type, settings []string, here, there string) (out []
 			return nil, misuse(orNone(strings.Join(keys, ", ")), "--set names no setting of %s; it has these", t.Name)
 		}
 		kind := t.Settings[i]
+		if !kind.Sensitive && key != "access_key_id" { // which is a name, of the form that keys have
+			if err := noValue("--set "+key, value); err != nil {
+				return nil, err
+			}
+		}
 		old := slices.IndexFunc(out, func(g config.Given) bool { return g.Key == key })
 		if kind.Type == "list" && old >= 0 {
 			list, _ := out[old].Value.([]string)

@@ -22,7 +22,8 @@ holds a value, and a file that is there stays as it is.
 
 The secrets are kept in Vault where VAULT_ADDR is set, in AWS Secrets Manager
 where AWS_PROFILE, AWS_REGION or AWS_ACCESS_KEY_ID is, else in the local store:
-a file of kz's own, encrypted, outside of the project. --backend says otherwise.`
+a file of kz's own, encrypted, outside of the project. A backend of your own file
+is used if it is the only one there. --backend says otherwise.`
 
 // initFlags are those of kz init.
 type initFlags struct {
@@ -82,7 +83,11 @@ func (a *app) initialise(f initFlags, names []string) error {
 	}
 	dir := filepath.Dir(path)
 	found := a.lookAround(dir, names)
-	store, err := a.chooseStore(f, dir)
+	mine, err := config.Load(o) // what the user's own file says
+	if err != nil {
+		return err
+	}
+	store, err := a.chooseStore(f, dir, mine.Backends)
 	if err != nil {
 		return err
 	}
@@ -165,7 +170,11 @@ func (a *app) sayInitial(path string, store initialStore, found surroundings) {
 		for _, file := range found.withValues {
 			steps = append(steps, "kz put --missing --from "+file)
 		}
-		if len(found.withValues) == 0 {
+		switch {
+		case len(found.withValues) > 0:
+		case len(found.secrets) == 1:
+			steps = append(steps, "kz put "+found.secrets[0].name)
+		default:
 			steps = append(steps, "kz put --missing")
 		}
 	}

@@ -140,6 +140,7 @@ type initialStore struct {
 	name, typ string
 	settings  []config.Given
 	because   string // the variable that led to it
+	own       bool   // it stands in the user's own file
 }
 
 // storeNames are the names of backends in a new configuration, where they are not those of their types.
@@ -153,8 +154,14 @@ func storeName(typ string) string {
 	return typ
 }
 
-// chooseStore is the backend that was asked for, else the one that the environment leads to, else the local store.
-func (a *app) chooseStore(f initFlags, dir string) (initialStore, error) {
+// chooseStore is the backend that was asked for, else the only one of the user's own file, else the one that the environment
+// leads to, else the local store.
+func (a *app) chooseStore(f initFlags, dir string, own map[string]config.Backend) (initialStore, error) {
+	if f.backend == "" && len(f.settings) == 0 && len(own) == 1 {
+		for name, b := range own {
+			return initialStore{name: name, typ: b.Type, own: true}, nil
+		}
+	}
 	typ, because := f.backend, ""
 	if typ == "" {
 		typ, because = a.storeOfEnvironment()
@@ -167,7 +174,7 @@ func (a *app) chooseStore(f initFlags, dir string) (initialStore, error) {
 	if err != nil {
 		return initialStore{}, err
 	}
-	s := initialStore{storeName(typ), typ, settings, because}
+	s := initialStore{name: storeName(typ), typ: typ, settings: settings, because: because}
 	s.complete(kind, "region", cleanRegion(a.getenv("AWS_REGION"), a.getenv("AWS_DEFAULT_REGION")))
 	s.complete(kind, "project", cleanRegion(a.getenv("GOOGLE_CLOUD_PROJECT")))
 	if typ == config.HashicorpVault {

@@ -190,6 +190,7 @@ func TestInitRefusesAndWritesNothing(t *testing.T) {
 		"a value for a name":          {nil, []string{"@v@"}, exitMisuse, "the name of a secret is a variable: capital letters, digits and _\nkz: hint: as in OPENAI_API_KEY; what was typed may be in the shell's history"},
 		"a key for a name":            {nil, []string{"AKIASECRETSECRETSECRE"}, exitMisuse, "what was given looks like a key, not like a name"},
 		"a mask for a name":           {nil, []string{"kz_masked_00112233445566778899aabbccddeeff"}, exitMisuse, "what was given is a mask, not a name"},
+		"a key for a setting":         {nil, []string{"--backend", "hashicorp_vault", "--set", "namespace=sk-ant-@v@"}, exitMisuse, "--set namespace looks like a value"},
 		"an unknown type":             {nil, []string{"--backend", "@v@"}, exitMisuse, "--backend names no type"},
 		"what keeps no secrets":       {nil, []string{"--backend", "aws_sts"}, exitMisuse, "--backend names no type"},
 		"a setting that is not there": {nil, []string{"--set", "@v@=1"}, exitMisuse, "--set names no setting"},
@@ -250,6 +251,37 @@ func TestOfTwoInitsOneWrites(t *testing.T) {
 	}
 	if err != nil || n != 1 {
 		t.Errorf("%d wrote it, %v", n, err)
+	}
+}
+
+func TestInitUsesTheOnlyBackendOfTheUsersOwnFile(t *testing.T) {
+	t.Parallel()
+	w := newInitWorld(t, nil, "AWS_PROFILE=dev")
+	own := filepath.Join(w.home, ".config", "keyzero", "config.toml")
+	if err := os.MkdirAll(filepath.Dir(own), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	plant(t, own, "[backends.corp]\ntype = \"hashicorp_vault\"\naddress = \"https://vault.example.com\"\n")
+	if code, _, stderr := w.kz(t, "init", "GROQ_API_KEY"); code != 0 || !strings.Contains(stderr, "1 secret, kept in corp\n") || !strings.Contains(stderr, "      kz put GROQ_API_KEY\n") {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if text, _ := os.ReadFile(w.file()); strings.Contains(string(text), "[backends") || !strings.Contains(string(text), "# The backend corp, HashiCorp Vault, is in the user's own file.") {
+		t.Errorf("it wrote %s", text)
+	}
+	cfg := w.config(t)
+	if s := cfg.Secrets[0]; s.Backend != "corp" || s.Ref.ID != "secret/project" || s.Ref.Field != "groq_api_key" {
+		t.Errorf("the secret is %+v", s)
+	}
+
+	// Of two it is none, and what is asked for is taken.
+	like := newInitWorldLike(t, w)
+	if code, _, stderr := like.kz(t, "init", "--backend", "local", "GROQ_API_KEY"); code != 0 || !strings.Contains(stderr, "kept in local\n") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	plant(t, own, "[backends.corp]\ntype = \"keychain\"\n[backends.second]\ntype = \"keychain\"\n")
+	like = newInitWorldLike(t, w)
+	if code, _, stderr := like.kz(t, "init", "GROQ_API_KEY"); code != 0 || !strings.Contains(stderr, "kept in aws\n") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 

@@ -19,10 +19,13 @@ const initialHead = `# Which secrets the programs here need, where each is kept 
 func initialText(store initialStore, secrets []foundSecret, project string) string {
 	var b strings.Builder
 	b.WriteString(initialHead)
-	if kind, ok := backendType(store.typ); ok {
+	kind, _ := backendType(store.typ)
+	if store.own {
+		fmt.Fprintf(&b, "# The backend %s, %s, is in the user's own file.\n", store.name, kind.Label)
+	} else {
 		fmt.Fprintf(&b, "# %s: %s.\n", kind.Label, kind.Help)
+		b.WriteString(config.BackendText(".toml", store.name, store.typ, store.settings))
 	}
-	b.WriteString(config.BackendText(".toml", store.name, store.typ, store.settings))
 	project = plainName(project)
 	for _, s := range secrets {
 		b.WriteString("\n")
