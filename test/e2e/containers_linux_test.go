@@ -298,6 +298,24 @@ func tryCompose(t *testing.T, im image) {
 		}
 	})
 
+	t.Run("a kz that may not write what clients mount says what it needs", func(t *testing.T) {
+		other := c.kz
+		other.network = newNetwork(t)
+		other.network.ip("address", "add", c.Services["kz"].Networks["inner"].Address+"/32", "dev", "lo")
+		other.mounts = slices.Clone(other.mounts)
+		for i := range other.mounts {
+			switch other.mounts[i].to {
+			case "/client":
+				other.mounts[i].readOnly = true
+			case "/state": // two at the same time have no common one
+				other.mounts[i].from = volumeOf(t, im, "state")
+			}
+		}
+		if res := other.run(t); res.Code != 125 || !strings.Contains(res.Output(), "read-only file system\nkz: hint: --ca-dir must be a directory that kz may write to") {
+			t.Errorf("%d %s", res.Code, res.Output())
+		}
+	})
+
 	t.Run("a kz that was killed is started again, and the agent goes on", func(t *testing.T) {
 		kz.signal(syscall.SIGKILL)
 		kz.wait()
@@ -308,6 +326,9 @@ func tryCompose(t *testing.T, im image) {
 		}
 		if res := again.exec("/kz", "reload"); res.Code != 0 || !strings.Contains(res.Output(), "every value is as before") {
 			t.Errorf("kz reload beside it: %s", res.Output())
+		}
+		if res := again.exec("/kz", "status", "--config", "/etc/kz/kz.toml"); res.Code != 0 {
+			t.Errorf("kz status beside it: %s", res.Output())
 		}
 		fmt.Fprintln(long.stdin, "go")
 		if res := long.wait(); res.Code != 0 || len(received(t, c.b, "/echo")) != 2 {

@@ -171,14 +171,14 @@ func advertised(listen, advertise string) (func(listening string) string, error)
 // what should not outlive the proxy.
 func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address string) (remove func(), err error) {
 	var cleanups []func()
-	remove = func() {
+	all := func() {
 		for _, c := range slices.Backward(cleanups) {
 			c()
 		}
 	}
 	defer func() {
 		if err != nil {
-			remove()
+			all()
 		}
 	}()
 	write := func(name string, data []byte) (string, error) {
@@ -224,7 +224,7 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 	if f.EnvFile == "" {
 		_, err := a.stdout.Write(client)
 		a.ui.Notef("ready on %s; a client needs the variables above", address)
-		return remove, err
+		return all, err
 	}
 	if err := writeFileMode(f.EnvFile, client, f.EnvFileMode); err != nil {
 		return nil, withHint(err, "--env-file must lie in a directory that kz may write to")
@@ -233,7 +233,7 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 		cleanups = append(cleanups, func() { _ = os.Remove(f.EnvFile) }) // its credential has ended
 	}
 	a.ui.Notef("ready on %s; %s variables for clients in %s", address, strconv.Itoa(strings.Count(string(client), "\n")), f.EnvFile)
-	return remove, nil
+	return all, nil
 }
 
 // because is why a call of the network failed, without its address, which the message has.
