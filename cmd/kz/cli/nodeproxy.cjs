@@ -263,6 +263,7 @@
   function proxying (direct) {
     class ProxyingAgent extends direct.constructor {
       dispatch (options, handler) {
+        if (!options || !options.origin) return direct.dispatch(options, handler) // which says what is wrong
         const url = new URL(options.origin)
         const proxy = route(url.protocol, url.hostname, url.port)
         if (!proxy) return direct.dispatch(options, handler)
