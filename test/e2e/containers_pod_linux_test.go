@@ -179,6 +179,10 @@ func tryPod(t *testing.T, im image) {
 	if got := received(t, b, "/echo"); len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer "+value {
 		t.Errorf("the origin did not get the value: %s", res.Output())
 	}
+	stranger := run(direct0, curl+`-o /dev/null -w '%{http_connect}' -x http://127.0.0.1:8080 https://api.test/echo; cat /kz/client.env /state/session`)
+	if out := string(stranger.Stdout); !strings.HasPrefix(out, "407") || strings.Contains(out, "mask_key") {
+		t.Errorf("without the credential it gets %s", stranger.Output())
+	}
 	asRootInside := direct0
 	asRootInside.Security.User = 0
 	for _, who := range []podContainer{direct0, asRootInside} {
