@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"kz/cmd/kz/config"
 	"kz/proxy/policy"
 	"kz/resolver"
 )
@@ -31,11 +33,9 @@ No store is contacted and nothing is started.`,
 			if _, err := a.stores(cfg, func() *resolver.Cache { return nil }); err != nil {
 				return err
 			}
+			a.warnUnfit(cfg)
 			masked := 0
 			for _, s := range cfg.Secrets {
-				if s.Masked() && len(s.Hosts) == 0 {
-					a.ui.Warnf("%s: %s has no hosts, so it cannot be used blind", s.Pos, s.Name)
-				}
 				if s.Masked() {
 					masked++
 				}
@@ -52,6 +52,20 @@ No store is contacted and nothing is started.`,
 	}
 	configFlags(c, &file, &env)
 	return c
+}
+
+// warnUnfit says of each secret that could not be used blind what to write. It is no error: there is plain mode.
+func (a *app) warnUnfit(cfg *config.Config) {
+	var problems config.Problems
+	if !errors.As(cfg.Blind(false), &problems) {
+		return
+	}
+	for _, p := range problems {
+		a.ui.Warnf("%v", p)
+		if p.Hint != "" {
+			a.ui.Hintf("%s", p.Hint)
+		}
+	}
 }
 
 func hostNames(hosts []policy.HostPattern) (names []string) {
