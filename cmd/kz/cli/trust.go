@@ -19,7 +19,8 @@ func newTrustCmd(a *app) *cobra.Command {
 		Short: "Approve a configuration file that was found in a workspace",
 		Long: `A configuration file in a workspace decides where secrets go, so each one is approved
 once, by its path and its content. kz trust shows what it would allow and asks. When the
-file changes it has to be approved again.`,
+file changes it has to be approved again; and when a later kz knows other hosts or
+places for the services in it.`,
 		Example: "  kz trust\n  kz trust --yes HASH",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: a.outsideOnly(func(c *cobra.Command, args []string) error {
