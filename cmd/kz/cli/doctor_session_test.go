@@ -3,14 +3,20 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -112,6 +118,42 @@ func TestDoctorJudgesByWhatTheProxySaw(t *testing.T) {
 	for _, p := range probes() {
 		if p.name == "" || len(p.programs) == 0 || p.direct == "" || p.distrust == "" {
 			t.Errorf("the probe %+v lacks what mends it", p)
+		}
+	}
+}
+
+func TestAProbeEndsWithAllThatItStarted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(background())
+	defer cancel()
+	ended := make(chan bool)
+	go func() {
+		defer close(ended)
+		if out, code, slow := runProbe(ctx, dir, os.Environ(), []string{"/bin/sh", "-c", "sleep 600 & echo $! >new; mv new pid; wait"}); code == 0 || slow {
+			t.Errorf("exit code %d, slow %v: %s", code, slow, out)
+		}
+	}()
+	read := func() string {
+		data, _ := os.ReadFile(filepath.Join(dir, "pid"))
+		return strings.TrimSpace(string(data))
+	}
+	for until := time.Now().Add(time.Minute); read() == "" && time.Now().Before(until); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	cancel()
+	<-ended
+	pid, err := strconv.Atoi(read())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for until := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil && strings.Contains(string(state), ") Z ") {
+			return // it is gone, or nobody has asked for its end yet
+		}
+		if time.Now().After(until) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Fatal("what it started goes on")
 		}
 	}
 }
