@@ -15,7 +15,7 @@ import (
 )
 
 // contained is what keeps all of it from a program.
-const contained = "or run the agent in a container with `kz proxy` beside it (`kz proxy --help`)"
+const contained = "or run the agent in a container with `kz proxy` beside it (`kz help containers`)"
 
 // exposures says of each kind of exposed what it means and what to do.
 var exposures = []struct {
