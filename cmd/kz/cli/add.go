@@ -75,7 +75,7 @@ func newAddCmd(a *app) *cobra.Command {
 	flags.StringSliceVar(&f.hosts, "hosts", nil, "`HOSTS` that it may go to")
 	flags.StringSliceVar(&f.swap, "swap", nil, "`PLACES` of a request where it is put: header, basic, body, …")
 	flags.StringVar(&f.mask, "mask", "", "the `SHAPE` of its mask, as in sk_live_{mask}")
-	flags.StringVar(&f.expose, "expose", "", "what a blind program gets: masked, omit or plain")
+	flags.StringVar(&f.expose, "expose", "", "what a blind program gets, a `WORD`: masked, omit or plain")
 	_ = c.RegisterFlagCompletionFunc("backend", func(c *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		none := ""
 		names, _ := a.completeBackends(&f.file, &none)(c, args, word)

@@ -42,9 +42,8 @@ func newInitCmd(a *app) *cobra.Command {
   kz init OPENAI_API_KEY GITHUB_TOKEN
   kz init --print
   kz init --backend hashicorp_vault --set address=https://vault.internal:8200`,
-		DisableFlagsInUseLine: true,
-		ValidArgsFunction:     completeServiceVariables,
-		RunE:                  a.outsideOnly(func(_ *cobra.Command, args []string) error { return a.initialise(f, args) }),
+		ValidArgsFunction: completeServiceVariables,
+		RunE:              a.outsideOnly(func(_ *cobra.Command, args []string) error { return a.initialise(f, args) }),
 	}
 	c.Flags().StringVar(&f.backend, "backend", "", "keep the secrets in a backend of this `TYPE`")
 	c.Flags().StringArrayVar(&f.settings, "set", nil, "a setting of the backend, `KEY=VALUE`")
