@@ -64,6 +64,8 @@ type envSpec struct {
 	// Sources are the variables of kz's environment that secrets are kept in. No child gets them under that name, unless
 	// a secret is given so, or Keep has it.
 	Sources []string
+	// Managed are the variables of secrets that are configured and not given, by --only for one: the parent's may hold the value.
+	Managed []string
 }
 
 // envReport says what blind mode took away, by name, in the order of the environment.
@@ -216,7 +218,7 @@ func (spec *envSpec) mayInherit(v variable, report *envReport) bool {
 		return false
 	}
 	switch {
-	case v.name == sessionVariable:
+	case v.name == sessionVariable, v.name == hookVariable, slices.Contains(spec.Managed, v.name), slices.Contains(spec.hooked(), v.name):
 		return false
 	case isProxyVariable(v.name):
 		return spec.KeepProxy
@@ -232,6 +234,14 @@ func (spec *envSpec) mayInherit(v variable, report *envReport) bool {
 		return false
 	}
 	return true
+}
+
+// hooked are the variables that the shell hook has set, of another directory's secrets too: a shell that has not come to its
+// prompt since still has their real values.
+func (spec *envSpec) hooked() []string {
+	state, _ := lastValue(spec.Parent, hookVariable)
+	_, names := hookState(state)
+	return names
 }
 
 // mendGitConfig keeps git working: it refuses to run when one of the settings that

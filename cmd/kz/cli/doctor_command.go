@@ -43,8 +43,8 @@ func (a *app) examineCommand(ctx context.Context, d *diagnosis, setup *setup, ar
 	}
 	defer end()
 	a.ui.Redact(s.redact)
-	env, report, err := childEnv(envSpec{Parent: a.environ, Secrets: s.variables(ctx), Blind: s.environment(s.url, s.files),
-		Contains: func(v string) (string, bool) { return s.proxy.Holds([]byte(v)) }, Credentials: backendVariables(s.cfg)})
+	s.here = setup.cfg
+	env, report, err := childEnv(s.envSpec(ctx, a))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"kz/cmd/kz/config"
 	"kz/proxy/audit"
 )
 
@@ -49,13 +50,14 @@ type attempt struct {
 }
 
 // examineRuntimes proves one swap, and probes what is on PATH.
-func (a *app) examineRuntimes(ctx context.Context, d *diagnosis, probed *atomic.Int32) {
+func (a *app) examineRuntimes(ctx context.Context, d *diagnosis, cfg *config.Config, probed *atomic.Int32) {
 	s, err := a.newDoctorSession(ctx, false)
 	if err != nil {
 		d.find(findingsOf("session", weighsError, err, "no blind session can be started")...)
 		return
 	}
 	defer s.end()
+	s.here = cfg
 	if err := s.prove(ctx); err != nil {
 		d.find(finding{ID: "swap", Weight: weighsError, Title: "no value could be swapped on this machine: " + err.Error(),
 			Why: "kz itself made a request by its proxy to an API on loopback", Fix: "look whether something filters connections of this user on loopback"})
@@ -115,9 +117,11 @@ func (a *app) tryAll(ctx context.Context, s *doctorSession, probed *atomic.Int32
 			if t.code == exitNothing {
 				return nil
 			}
-			version, _, _ := runProbe(ctx, c.dir, env, append([]string{path}, versionArgs(p)...))
-			t.version = versionOf(version)
 			tried[i] = t
+			if !t.slow {
+				version, _, _ := runProbe(ctx, c.dir, env, append([]string{path}, versionArgs(p)...))
+				t.version = versionOf(version)
+			}
 			return nil
 		})
 	}

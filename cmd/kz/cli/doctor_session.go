@@ -41,6 +41,8 @@ type doctorSession struct {
 
 	tunnels *noted
 
+	here *config.Config // what it manages no program gets, also where this session is not of it; nil: nothing
+
 	mu   sync.Mutex
 	held map[string]bool // hosts of the API at which the value arrived
 }
@@ -164,9 +166,18 @@ func (s *doctorSession) swapped(host string) bool {
 
 // environ is what a program gets that kz run --blind starts, and more.
 func (s *doctorSession) environ(ctx context.Context, a *app, more ...string) ([]string, error) {
-	env, _, err := childEnv(envSpec{Parent: a.environ, Secrets: s.variables(ctx), Blind: s.environment(s.url, s.files),
-		Contains: func(v string) (string, bool) { return s.proxy.Holds([]byte(v)) }, Credentials: backendVariables(s.cfg)})
+	env, _, err := childEnv(s.envSpec(ctx, a))
 	return append(env, more...), err
+}
+
+// envSpec is what that depends on.
+func (s *doctorSession) envSpec(ctx context.Context, a *app) envSpec {
+	spec := envSpec{Parent: a.environ, Secrets: s.variables(ctx), Blind: s.environment(s.url, s.files),
+		Contains: func(v string) (string, bool) { return s.proxy.Holds([]byte(v)) }, Credentials: backendVariables(s.cfg)}
+	if s.here != nil {
+		spec.Credentials, spec.Managed = append(spec.Credentials, backendVariables(s.here)...), managedVariables(s.here)
+	}
+	return spec
 }
 
 // mask is what programs hold.
