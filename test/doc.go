@@ -13,5 +13,6 @@
 //	awsfake    Secrets Manager and STS as a process
 //	vaultsrv   a real Vault core as a process, a module of its own
 //	gcpclient  Google's own client of Secret Manager, a module of its own
+//	manifests  what reads Compose files, pods and Dockerfiles, a module of its own
 //	summary    the counts of `go test -json`
 package test

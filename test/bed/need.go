@@ -20,6 +20,7 @@ import (
 //	KZ_TEST_H2SPEC      h2spec; default CACHE/h2spec
 //	KZ_TEST_SOPS        sops; default CACHE/sops
 //	KZ_TEST_GCPCLIENT   the program of test/gcpclient; default CACHE/gcpclient
+//	KZ_TEST_MANIFESTS   the program of test/manifests; default CACHE/manifests
 //	KZ_TEST_REQWEST     the program of test/reqwest; default CACHE/reqwest
 //	KZ_TEST_CARGO       cargo, beside its rustc; default the one of rustc or the system's
 //	KZ_TEST_NODE        Node 24; default the one in CACHE/node
@@ -155,6 +156,19 @@ func GCPClient(t testing.TB) string {
 	}
 	if _, err := os.Stat(path); err != nil {
 		Missing(t, "Google's client, which `test/run` builds or KZ_TEST_GCPCLIENT names")
+	}
+	return path
+}
+
+// Manifests is the program of test/manifests.
+func Manifests(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("KZ_TEST_MANIFESTS")
+	if path == "" {
+		path = filepath.Join(CacheDir(), "manifests")
+	}
+	if _, err := os.Stat(path); err != nil {
+		Missing(t, "the readers of container files, which `test/run` builds or KZ_TEST_MANIFESTS names")
 	}
 	return path
 }

@@ -81,6 +81,28 @@ func errorText(err error) string {
 	return ""
 }
 
+// TestContainerFilesAreRight has the files read by what Compose, Kubernetes and a build read theirs with.
+func TestContainerFilesAreRight(t *testing.T) {
+	t.Parallel()
+	reader := bed.Manifests(t)
+	for kind, c := range map[string]struct{ file, old, wrong string }{
+		"compose":    {"compose.yaml", "group_add:", "groups_add:"},
+		"kubernetes": {"kubernetes.yaml", "fsGroup:", "fsGroups:"},
+		"dockerfile": {"Dockerfile", "ENTRYPOINT", "ENTRYPINT"},
+	} {
+		if out, err := exec.CommandContext(t.Context(), reader, kind, deployed(c.file)).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v: %s", c.file, err, out)
+		}
+		wrong := filepath.Join(t.TempDir(), c.file)
+		if err := os.WriteFile(wrong, []byte(strings.Replace(deployedText(t, c.file), c.old, c.wrong, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if exec.CommandContext(t.Context(), reader, kind, wrong).Run() == nil {
+			t.Errorf("%s with %s is right, too", c.file, c.wrong)
+		}
+	}
+}
+
 // TestTheDevcontainer holds devcontainer.json to what `kz help containers` says, and runs what it runs first.
 func TestTheDevcontainer(t *testing.T) {
 	t.Parallel()
