@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,8 +46,8 @@ func TestHolders(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			const long = 10 * time.Millisecond
-			scans := 0
-			h := &holders{scan: func(map[uint32]bool) map[uint32]bool { scans++; time.Sleep(long); return map[uint32]bool{1: true} }}
+			var scans atomic.Int32
+			h := &holders{scan: func(map[uint32]bool) map[uint32]bool { scans.Add(1); time.Sleep(long); return map[uint32]bool{1: true} }}
 			stop := make(chan bool)
 			for range 100 {
 				go func() {
@@ -69,8 +70,9 @@ func TestHolders(t *testing.T) {
 			}
 			took := time.Since(began)
 			close(stop)
-			if most := int(took/(long*(1+scanShare))) + 2; scans > most || took > asked*2*long*(1+scanShare) {
-				t.Errorf("%d scans in %s", scans, took)
+			n, most := int(scans.Load()), int(took/(long*(1+scanShare)))+2
+			if n > most || took > asked*2*long*(1+scanShare) {
+				t.Errorf("%d scans in %s", n, took)
 			}
 			synctest.Wait()
 			time.Sleep(time.Minute)
