@@ -212,7 +212,7 @@ func (c *commandReport) print(b *strings.Builder) {
 	if !c.Configuration {
 		with = "a secret of the doctor's own"
 	}
-	fmt.Fprintf(b, "\ncommand: %s, %s, with %s; it ended with %d\n", c.Program, c.Kind, with, c.ExitCode)
+	fmt.Fprintf(b, "\ncommand: %s, %s, with %s; it ended with %d\n", oneLine(c.Program), oneLine(c.Kind), with, c.ExitCode)
 	for _, h := range c.Hosts {
 		said := []string{}
 		for _, n := range []struct {
@@ -229,7 +229,7 @@ func (c *commandReport) print(b *strings.Builder) {
 		if len(h.Refused) > 0 {
 			said = append(said, "refused "+counted(h.Refused))
 		}
-		fmt.Fprintf(b, "  %s  %s\n", h.Host, strings.Join(said, ", "))
+		fmt.Fprintf(b, "  %s  %s\n", oneLine(h.Host), strings.Join(said, ", "))
 	}
 	if len(c.Swapped) > 0 {
 		fmt.Fprintf(b, "  swapped  %s\n", strings.Join(c.Swapped, ", "))

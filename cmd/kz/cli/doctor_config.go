@@ -4,13 +4,17 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"iter"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"kz/cmd/kz/config"
 	"kz/masking"
 	"kz/resolver"
+	"kz/resolver/envfile"
 )
 
 // setup is the configuration here, as far as it can be used.
@@ -162,18 +166,41 @@ func examineDotenv(dir string, lookAt func(name string) bool) (credentials, mask
 		if !e.Type().IsRegular() || !lookAt(e.Name()) {
 			continue
 		}
-		text := readSome(dir + "/" + e.Name())
-		for line := range strings.Lines(text) {
-			name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
-			name, value = strings.TrimSpace(name), strings.Trim(strings.TrimSpace(value), `"'`)
+		for name, value := range dotenvLines(readSome(filepath.Join(dir, e.Name()))) {
+			where := oneLine(name + " in " + e.Name())
 			switch {
-			case !ok || value == "" || strings.HasPrefix(name, "#"):
 			case strings.Contains(value, masking.Prefix):
-				masks = append(masks, fmt.Sprintf("%s in %s", name, e.Name()))
-			case credentialName(name) || credentialShape(value):
-				credentials = append(credentials, fmt.Sprintf("%s in %s", name, e.Name()))
+				masks = append(masks, where)
+			case value != "" && (credentialName(name) || credentialShape(value)):
+				credentials = append(credentials, where)
 			}
 		}
 	}
+	slices.Sort(credentials)
+	slices.Sort(masks)
 	return credentials, masks
+}
+
+// dotenvLines are the variables of a dotenv file. One that cannot be read as such is read by its lines, of which some may be
+// within a value: what stands before the = is then shown only if it is a name as credentials have.
+func dotenvLines(text string) iter.Seq2[string, string] {
+	if values, err := envfile.Parse([]byte(text)); err == nil {
+		return maps.All(values)
+	}
+	return func(yield func(string, string) bool) {
+		for line := range strings.Lines(text) {
+			line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
+			name, value, ok := strings.Cut(line, "=")
+			name = strings.TrimSpace(name)
+			switch {
+			case !ok || strings.HasPrefix(name, "#"):
+				continue
+			case !isSecretName(name):
+				name, value = "a line", line
+			}
+			if !yield(name, strings.Trim(strings.TrimSpace(value), `"'`)) {
+				return
+			}
+		}
+	}
 }

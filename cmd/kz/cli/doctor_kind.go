@@ -61,7 +61,7 @@ func kindOf(path string) programKind {
 
 // kindNamed takes what mends a family from its probe, where there is one.
 func kindNamed(name, family string) programKind {
-	k := programKind{name: name,
+	k := programKind{name: cut(oneLine(name), 60), // a file says it
 		direct:   "let it take its proxy from HTTPS_PROXY; `kz help runtimes` says how for each runtime",
 		distrust: "let it take its roots from SSL_CERT_FILE, or add what NODE_EXTRA_CA_CERTS names; one that pins its certificates cannot be used blind. `kz help runtimes` has more"}
 	switch family {
