@@ -136,7 +136,7 @@ func TestAChildOfTheSameUserGetsNothingOutOfKz(t *testing.T) {
 }
 
 // refusedCommands are those that would give a blind child values, or change what it may reach.
-var refusedCommands = []string{"status", "run -- /bin/true", "run --blind -- /bin/true", "reload", "trust", "proxy", "ca install", "ca uninstall", "demo",
+var refusedCommands = []string{"init", "add NEW_KEY --backend local", "status", "run -- /bin/true", "run --blind -- /bin/true", "reload", "trust", "proxy", "ca install", "ca uninstall", "demo",
 	"put API_KEY", "put --missing", "backends add more --type env", "backends rm local", "backends check", "status --metrics"}
 
 func TestNoCommandOfKzHelpsABlindChild(t *testing.T) {
