@@ -42,6 +42,7 @@ cd sub
 sh -c 'echo "BELOW [$KEY]" >> ` + w.out + `'
 cd ` + w.elsewhere + `
 sh -c 'echo "LEFT [$KEY] [${MORE-unset}] [$KZ_HOOK]" >> ` + w.out + `'
+echo "THE SHELL'S OWN [$KEY]" >> ` + w.out + `
 cd ` + w.project + `
 sh -c 'echo "AGAIN [$KEY]" >> ` + w.out + `'
 exit
@@ -60,7 +61,8 @@ exit
 				"UNAPPROVED [" + before + "]",
 				"APPROVED [" + hookValue + "] [second line value]",
 				"BELOW [" + hookValue + "]",
-				"LEFT [before] [unset] [:]",
+				"LEFT [" + before + "] [unset] [:]",
+				"THE SHELL'S OWN [before]",
 				"AGAIN [" + hookValue + "]",
 			}
 			if strings.Join(lines, "\n") != strings.Join(want, "\n") {
@@ -72,6 +74,19 @@ exit
 				}
 			}
 		})
+	}
+}
+
+// fish reads its start-up file for scripts, too.
+func TestAScriptOfFishLoadsNothing(t *testing.T) {
+	t.Parallel()
+	w := newHookWorld(t)
+	w.approve(t)
+	cmd := exec.Command(bed.Program(t, "fish"), "--no-config", "-c", "kz hook --shell fish | source; cd "+w.project+"; emit fish_prompt; echo \"[$KEY]\"")
+	cmd.Dir, cmd.Env = w.elsewhere, w.env
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "[]\n" {
+		t.Errorf("%v: it printed %q", err, out)
 	}
 }
 

@@ -84,14 +84,23 @@ func (a *app) hookStep(ctx context.Context, name, state string) error {
 	if stamp != "" && err == nil {
 		vars, err = a.hookValues(ctx)
 	}
-	var script strings.Builder
-	for _, n := range loaded {
-		fmt.Fprintln(&script, sh.drop(n))
-	}
 	var names []string
 	for _, v := range vars {
 		names = append(names, v.name)
-		fmt.Fprintln(&script, sh.load(v.name, v.value))
+	}
+	var script strings.Builder
+	for _, n := range loaded {
+		if !slices.Contains(names, n) {
+			fmt.Fprintln(&script, sh.drop(n))
+		}
+	}
+	for _, v := range vars {
+		if slices.Contains(loaded, v.name) { // what was there before waits still
+			fmt.Fprintln(&script, sh.set(v.name, v.value))
+			continue
+		}
+		_, exported := a.lookupEnv(v.name)
+		fmt.Fprintln(&script, sh.load(v.name, v.value, exported))
 	}
 	fmt.Fprintln(&script, sh.set(hookVariable, stamp+":"+strings.Join(names, ",")))
 	if _, werr := fmt.Fprint(a.stdout, script.String()); werr != nil {

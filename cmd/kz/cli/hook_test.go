@@ -65,6 +65,17 @@ func TestHookStep(t *testing.T) {
 			t.Errorf("the second step prints %q", strings.TrimPrefix(again, script))
 		}
 	})
+	t.Run("remembers whether what was there was exported", func(t *testing.T) {
+		t.Parallel()
+		for waits, environ := range map[string][]string{"__kz_own_KEY": nil, "__kz_was_KEY": {"KEY=before"}} {
+			a, said := hookApp(t, "KEY")
+			a.environ = append(a.environ, environ...)
+			err := a.hookStep(background(), "bash", "")
+			if script, _ := said(); err != nil || !strings.Contains(script, waits+`="$KEY"`) {
+				t.Errorf("with %q: %v, it prints %q", environ, err, script)
+			}
+		}
+	})
 	t.Run("inside a session is silent and gives nothing", func(t *testing.T) {
 		t.Parallel()
 		a, said := hookApp(t, "KEY")

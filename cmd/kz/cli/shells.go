@@ -7,11 +7,11 @@ import (
 
 // shell is how one family of shells spells what kz has it do. Every value is quoted whole.
 type shell struct {
-	set   func(name, value string) string // and export
-	load  func(name, value string) string // set, and remember what was there before
-	drop  func(name string) string        // what was there before load; else nothing
-	reads func(command string) string     // has the shell evaluate what a command prints
-	hook  string                          // see hook.go; @KZ@ stands for this program, quoted
+	set   func(name, value string) string                // and export
+	load  func(name, value string, exported bool) string // set, and remember what was there before, and whether it was exported
+	drop  func(name string) string                       // what was there before load; else nothing
+	reads func(command string) string                    // has the shell evaluate what a command prints
+	hook  string                                         // see hook.go; @KZ@ stands for this program, quoted
 	quote func(string) string
 }
 
@@ -26,18 +26,31 @@ var (
 
 var shells = map[string]shell{"bash": posixShell(hookBash), "zsh": posixShell(hookZsh), "fish": fishShell(hookFish)}
 
-// was is the variable of the shell, never exported, in which the value waits that a variable had before.
-const was = "__kz_was_"
+// The variables of the shell, never exported, in which the value waits that a variable had before: one that was exported, and
+// one that was the shell's alone.
+const (
+	wasExported = "__kz_was_"
+	wasOwn      = "__kz_own_"
+)
+
+func kept(exported bool) string {
+	if exported {
+		return wasExported
+	}
+	return wasOwn
+}
 
 func posixShell(hook string) shell {
 	set := func(name, value string) string { return "export " + name + "=" + quotePOSIX(value) }
 	return shell{
 		set: set,
-		load: func(name, value string) string {
-			return `if [ -n "${` + name + `+x}" ]; then ` + was + name + `="$` + name + `"; fi; ` + set(name, value)
+		load: func(name, value string, exported bool) string {
+			return `if [ -n "${` + name + `+x}" ]; then ` + kept(exported) + name + `="$` + name + `"; fi; ` + set(name, value)
 		},
 		drop: func(name string) string {
-			return `if [ -n "${` + was + name + `+x}" ]; then export ` + name + `="$` + was + name + `"; unset ` + was + name + `; else unset ` + name + `; fi`
+			was, own := wasExported+name, wasOwn+name
+			return `if [ -n "${` + was + `+x}" ]; then export ` + name + `="$` + was + `"; unset ` + was +
+				`; elif [ -n "${` + own + `+x}" ]; then unset ` + name + `; ` + name + `="$` + own + `"; unset ` + own + `; else unset ` + name + `; fi`
 		},
 		reads: func(command string) string { return `eval "$(` + command + `)"` },
 		hook:  hook,
@@ -49,11 +62,13 @@ func fishShell(hook string) shell {
 	set := func(name, value string) string { return "set -gx " + name + " " + quoteFish(value) }
 	return shell{
 		set: set,
-		load: func(name, value string) string {
-			return `if set -q ` + name + `; set -g ` + was + name + ` $` + name + `; end; ` + set(name, value)
+		load: func(name, value string, exported bool) string {
+			return `if set -q ` + name + `; set -g ` + kept(exported) + name + ` $` + name + `; end; ` + set(name, value)
 		},
 		drop: func(name string) string {
-			return `if set -q ` + was + name + `; set -gx ` + name + ` $` + was + name + `; set -e ` + was + name + `; else; set -eg ` + name + `; end`
+			was, own := wasExported+name, wasOwn+name
+			return `if set -q ` + was + `; set -gx ` + name + ` $` + was + `; set -e ` + was +
+				`; else if set -q ` + own + `; set -gu ` + name + ` $` + own + `; set -e ` + own + `; else; set -eg ` + name + `; end`
 		},
 		reads: func(command string) string { return command + " --shell fish | source" },
 		hook:  hook,
