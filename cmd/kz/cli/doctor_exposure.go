@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kz/cmd/kz/config"
+	"kz/masking"
 )
 
 // contained is what keeps all of it from a program.
@@ -29,6 +30,9 @@ var exposures = []struct {
 	{"azure", "all that this login may do, a program that runs as you may do", "`az logout` when you do not need it, " + contained, weighsWarning},
 	{"git", "it is a credential in plain text", "remove it, and give programs a masked one: `kz add GH_TOKEN` or the like, " + contained, weighsWarning},
 	{"docker-login", "it holds the login to a registry of images", "use a credential helper (credsStore in that file), " + contained, weighsWarning},
+	{"agent", "it is the login of an agent, and every program that the agent starts can read it", "log the agent out, and give it a masked key: `kz add ANTHROPIC_API_KEY` or the like (`kz help agents`)", weighsWarning},
+	{"tool", "it is a credential in plain text", "remove it, and give programs a masked one where they take it from a variable: `kz add NAME`, " + contained, weighsWarning},
+	{"startup", "every program that runs as you can read that file, and each shell puts the value into the environment of what it starts", "`kz put NAME` stores the value; then take the line out, of a history too", weighsWarning},
 	{"kubernetes", "all that it may do in the cluster, a program that runs as you may do", "use logins that end soon (an exec plugin), " + contained, weighsWarning},
 	{"registry", "it holds the token of a package registry, with which packages can be published", "write a variable in its place, as //registry.npmjs.org/:_authToken=${NPM_TOKEN}, and give programs a masked one: `kz add NPM_TOKEN`", weighsWarning},
 	{"ssh-key", "it has no passphrase", "give it one: `ssh-keygen -p -f FILE`, " + contained, weighsWarning},
@@ -54,6 +58,7 @@ func (a *app) examineExposure(cfg *config.Config) []finding {
 		credentials, _ := examineDotenv(dir, func(name string) bool { return isDotenv(name) && !own[filepath.Join(dir, name)] })
 		byKind["dotenv"] = append(byKind["dotenv"], credentials...)
 	}
+	byKind["startup"] = a.startupCredentials()
 	var found []finding
 	for _, x := range exposures {
 		if what := byKind[x.kind]; len(what) > 0 {
@@ -76,6 +81,8 @@ func unguarded(e exposed) bool {
 		return holds(`"auth"`, `"identitytoken"`)
 	case "registry":
 		return holds("_authToken", "_password", "_auth", "password", "token")
+	case "agent":
+		return !holds(masking.Prefix)
 	case "ssh-key":
 		return unprotected([]byte(readSome(e.path)))
 	case "ssh-agent":

@@ -204,6 +204,10 @@ var faults = []struct {
 	{"a token of Vault in a file", func(_ *testing.T, p *patient) { p.write(".vault-token", "hvs.x") }, "exposed-vault", weighsWarning, "rm ~/.vault-token"},
 	{"a token of npm in a file", func(_ *testing.T, p *patient) { p.write(".npmrc", "//registry.npmjs.org/:_authToken=x\n") }, "exposed-registry", weighsWarning, "${NPM_TOKEN}"},
 	{"an SSH agent with a key", plantAgent, "exposed-ssh-agent", weighsWarning, "ssh-add -D"},
+	{"the login of an agent", func(_ *testing.T, p *patient) { p.write(".claude/.credentials.json", "{}") }, "exposed-agent", weighsWarning, "`kz add ANTHROPIC_API_KEY`"},
+	{"the login of a tool", func(_ *testing.T, p *patient) { p.write(".pgpass", "*:*:*:me:x") }, "exposed-tool", weighsWarning, "`kz add NAME`"},
+	{"a credential in a startup file", func(_ *testing.T, p *patient) { p.write(".zshrc", "alias x=y\nexport OPENAI_API_KEY='"+p.value+"'\n") },
+		"exposed-startup", weighsWarning, "`kz put NAME`"},
 	{"a dotenv file in the project", func(_ *testing.T, p *patient) { p.write("project/.env", "STRIPE_KEY="+p.value+"\n") }, "exposed-dotenv", weighsWarning, "`kz init`"},
 }
 

@@ -239,6 +239,31 @@ func TestNoProxyIsReadAsClientsDo(t *testing.T) {
 	}
 }
 
+func TestAssignmentsOfCredentialsAreFound(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t)
+	p.write(".zshrc", `# export A_TOKEN=comment
+export B_TOKEN="value"
+C_TOKEN=value
+PLAIN=sk-abcdefghijklmnopqrstuvwx
+F_TOKEN=$(pass show f)
+G_TOKEN=$OTHER
+H_TOKEN=
+echo I_TOKEN=value
+B_TOKEN=again
+KEPT_KEY=kz_masked_00000000000000000000000000000000
+abcdefx=sk-abcdefghijklmnopqrstuvwx
+EDITOR=vi
+`)
+	p.write(".config/fish/config.fish", "set -gx D_TOKEN value\nset D_TOKEN value\n")
+	p.write(".zsh_history", ": 1700000000:0;export E_TOKEN=value\n: 1700000000:0;ls\n")
+	a, _, _ := testApp("HOME=" + p.home)
+	const want = "B_TOKEN in ~/.zshrc, C_TOKEN in ~/.zshrc, PLAIN in ~/.zshrc, a line in ~/.zshrc, D_TOKEN in ~/.config/fish/config.fish, E_TOKEN in ~/.zsh_history"
+	if got := strings.Join(a.startupCredentials(), ", "); got != want {
+		t.Errorf("found %s\nwant  %s", got, want)
+	}
+}
+
 func TestKeysWithoutAPassphraseAreTold(t *testing.T) {
 	t.Parallel()
 	const bare = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ==\n-----END OPENSSH PRIVATE KEY-----\n"

@@ -27,6 +27,9 @@ var wellKnown = []struct {
 	{"registry", []string{".npmrc", ".pypirc", ".cargo/credentials.toml"}},
 	{"ssh-key", []string{".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa"}},
 	{"gnupg", []string{".gnupg/private-keys-v1.d"}},
+	{"agent", []string{".claude/.credentials.json", ".codex/auth.json", ".gemini/oauth_creds.json", ".local/share/opencode/auth.json", ".config/github-copilot/apps.json"}},
+	{"tool", []string{".pgpass", ".my.cnf", ".cache/huggingface/token", ".terraform.d/credentials.tfrc.json", ".config/rclone/rclone.conf", ".config/stripe/config.toml",
+		".config/doctl/config.yaml", ".fly/config.yml", ".databrickscfg", ".s3cfg", ".boto"}},
 	{"keyring", []string{"Library/Keychains/login.keychain-db"}}, // macOS
 }
 
