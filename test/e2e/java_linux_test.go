@@ -28,6 +28,7 @@ func TestAProcessOfTheRunNeedsNoCredential(t *testing.T) {
 		{"one that has left its session and lost its parents is, too", `export P API_KEY
 sh -c 'p=$$; setsid sh -c "while [ -e /proc/$p ]; do sleep 0.01; done; ` + strings.ReplaceAll(strings.ReplaceAll(call, `"`, `\"`), "$", `\$`) + ` >out.new; mv out.new out" &'
 n=0; while [ ! -e out ] && [ $n -lt 1000 ]; do n=$((n+1)); sleep 0.01; done; cat out`, "HTTP/"},
+		{"one that a sandbox hides from the others is, too", `export P; ` + bed.Program(t, "unshare") + ` --user --map-current-user --pid --fork --mount-proc ` + call, "HTTP/"},
 		{"one with a wrong credential is not", curl + ` -x "http://kz:no@${P#http://}"` + status, "407"},
 		{"one that is another user is not", bed.Program(t, "setpriv") + ` --reuid 65534 --clear-groups ` + curl + ` -x $P` + status, "407"},
 	} {
