@@ -49,6 +49,7 @@ type explanation struct {
 	Approved bool       `json:"approved"`
 	Lives    lives      `json:"lives"`
 	Hosts    []string   `json:"hosts"`
+	Denied   []string   `json:"denied,omitempty"`  // those of the hosts that egress refuses all the same
 	Service  string     `json:"service,omitempty"` // the known one that the hosts are from
 	Places   []string   `json:"places"`
 	Child    string     `json:"child"` // masked, omit or plain
@@ -80,7 +81,11 @@ func (a *app) explain(f explainFlags, name string) error {
 		for _, s := range cfg.Secrets {
 			names = append(names, s.Name)
 		}
-		return misuse("the configured secrets are "+strings.Join(names, ", "), "no secret of that name is configured")
+		hint := "the configured secrets are " + strings.Join(names, ", ")
+		if len(cfg.Environments) > 0 {
+			hint += "; --env chooses others: " + strings.Join(few(cfg.Environments), ", ")
+		}
+		return misuse(hint, "no secret of that name is configured")
 	}
 	e := explanationOf(cfg, cfg.Secrets[i])
 	trust, err := a.openTrust()
@@ -108,11 +113,24 @@ func explanationOf(cfg *config.Config, s config.Secret) explanation {
 	}
 	for _, h := range s.Hosts {
 		e.Hosts = append(e.Hosts, h.String())
+		if denied(cfg.Egress.Deny, h) {
+			e.Denied = append(e.Denied, h.String())
+		}
 	}
 	for _, p := range s.Places {
 		e.Places = append(e.Places, p.String())
 	}
 	return e
+}
+
+// denied reports whether deny covers all that a binding names.
+func denied(deny []policy.HostPattern, bound policy.HostPattern) bool {
+	name, below := strings.CutPrefix(bound.String(), "*.")
+	if below {
+		name = "any-host-at-all." + name
+	}
+	at, err := policy.ParseAuthority(name, 443)
+	return err == nil && slices.ContainsFunc(deny, func(d policy.HostPattern) bool { return d.Match(at) })
 }
 
 // whereIn is what a store knows the secret by.
@@ -147,6 +165,12 @@ func (e explanation) print(a *app) error {
 		row("may go to", strings.Join(e.Hosts, ", "))
 	default:
 		row("may go to", "no host: nothing is swapped")
+	}
+	if len(e.Denied) > 0 {
+		row("", "but not to "+strings.Join(e.Denied, ", ")+", which deny in [egress] refuses")
+	}
+	if len(e.Hosts) > 0 && e.Child != config.ExposeMasked {
+		row("", "but nothing is swapped: there is no mask of it")
 	}
 	row("in places", strings.Join(e.Places, ", "))
 	switch e.Child {
