@@ -51,7 +51,13 @@ func (a *app) examineConfiguration(f doctorFlags, record string) *setup {
 	add := func(found ...finding) *setup { s.findings = append(s.findings, found...); return s }
 	cfg, err := a.read(f.Config, f.Env)
 	if err != nil {
-		return add(findingsOf("config-invalid", weighsError, err, "no command can use the configuration as it is")...)
+		found := findingsOf("config-invalid", weighsError, err, "no command can use the configuration as it is")
+		for i := range found {
+			if found[i].Fix == noFix {
+				found[i].Fix = "correct it there, or name another file with --config; `kz help configuration` has all that it may hold"
+			}
+		}
+		return add(found...)
 	}
 	s.cfg = cfg
 	if len(cfg.Secrets) == 0 {
@@ -73,7 +79,10 @@ func (a *app) examineConfiguration(f doctorFlags, record string) *setup {
 		return add(finding{ID: "not-approved", Weight: weighsError, Title: "not approved, or changed since: " + strings.Join(paths, ", "),
 			Why: "kz uses no file of a workspace that nobody has approved; its stores were not asked", Fix: "`kz trust` shows what it would allow, and approves it"})
 	}
-	if s.session, err = a.newBlind(cfg, cfg.Secrets, blindOptions{Audit: record, Vouched: newVouch()}); err != nil {
+	a.ui.TakeWarnings(func(text string) { add(storeWarning(text)) })
+	s.session, err = a.newBlind(cfg, cfg.Secrets, blindOptions{Audit: record, Vouched: newVouch()})
+	a.ui.TakeWarnings(nil)
+	if err != nil {
 		return add(findingsOf("session", weighsError, err, "kz run --blind does not start with the configuration as it is")...)
 	}
 	s.wired = &doctorSession{blind: s.session}
@@ -87,6 +96,12 @@ func (a *app) examineConfiguration(f doctorFlags, record string) *setup {
 			"the public CA files of a run lie there; without it none starts")...)
 	}
 	return s
+}
+
+// storeWarning is what a store says of what is unsafe in how it is reached. What is to be done stands behind the semicolon.
+func storeWarning(text string) finding {
+	said, fix, _ := strings.Cut(text, "; ")
+	return finding{ID: "store-unsafe", Weight: weighsWarning, Title: said, Why: "the values could be had, or changed, by others than you", Fix: cmp.Or(fix, "`kz help stores` says how it is reached safely")}
 }
 
 // examineStores fetches each value, and judges it as a run would. None is shown.
@@ -122,7 +137,7 @@ func (a *app) examineStores(ctx context.Context, s *setup) []finding {
 		}
 		found = append(found, f)
 	}
-	s.usable = len(found) == 0 && len(s.findings) == 0
+	s.usable = len(found) == 0 && !slices.ContainsFunc(s.findings, func(f finding) bool { return f.Weight == weighsError })
 	return found
 }
 

@@ -162,6 +162,8 @@ var faults = []struct {
 	{"a host in a network that may not be dialled", func(_ *testing.T, p *patient) {
 		p.write("project/kz.toml", strings.Replace(p.config, "allow_private = [\"127.0.0.0/8\"]\n", "", 1))
 	}, "host-private", weighsWarning, "allow_private"},
+	{"a store that others may read", func(t *testing.T, p *patient) { chmod(t, p.path("store.env"), 0o644) }, "store-unsafe", weighsWarning, "chmod 600"},
+	{"a configuration that is not there", func(_ *testing.T, p *patient) { p.args[2] = "gone.toml" }, "config-invalid", weighsError, "--config"},
 	{"a state directory that others may write to", func(t *testing.T, p *patient) {
 		p.write(".local/state/kz/x", "")
 		chmod(t, p.path(".local/state/kz"), 0o777)

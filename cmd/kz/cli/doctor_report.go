@@ -143,11 +143,14 @@ func (d *diagnosis) verdict() string {
 	return strings.Join(counts, ", ") + ": mend the errors first"
 }
 
+// noFix is of an error that comes without a hint.
+const noFix = "see `kz help errors`"
+
 // findingsOf makes findings of an error, one of each that it joins, each with its hint as what mends it.
 func findingsOf(id string, w weight, err error, why string) []finding {
 	var found []finding
 	for _, f := range flatten(err) {
-		found = append(found, finding{ID: id, Weight: w, Title: f.text, Why: why, Fix: cmp.Or(f.hint, "see `kz help errors`")})
+		found = append(found, finding{ID: id, Weight: w, Title: f.text, Why: why, Fix: cmp.Or(f.hint, noFix)})
 	}
 	return found
 }

@@ -23,6 +23,8 @@ type ui struct {
 	live   bool   // a terminal that can take back what it shows
 	width  int    // columns of the terminal; 0: lines are not broken, so that they can be searched
 	shown  string // the line that Progress shows
+
+	warned func(text string) // takes warnings in place of who reads; nil: they are said
 }
 
 func newUI(w io.Writer, colour bool) *ui {
@@ -61,7 +63,21 @@ func (u *ui) Error(err error) {
 
 // Warnf says what is less safe, or other, than one might think.
 func (u *ui) Warnf(format string, args ...any) {
+	u.mu.Lock()
+	warned := u.warned
+	u.mu.Unlock()
+	if warned != nil {
+		warned(fmt.Sprintf(format, args...))
+		return
+	}
 	u.say(yellow, "warning: ", fmt.Sprintf(format, args...))
+}
+
+// TakeWarnings gives later warnings to f, which may be called at the same time by several, until it is given nil.
+func (u *ui) TakeWarnings(f func(text string)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.warned = f
 }
 
 // Hintf says what to do about the line before.
