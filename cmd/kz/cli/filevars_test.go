@@ -165,6 +165,18 @@ func TestAStoreReadsARotatedFile(t *testing.T) {
 	}
 }
 
+func TestAProgramOfAStoreGetsOnlyItsOwnFiles(t *testing.T) {
+	t.Parallel()
+	a, _, _ := testApp("PATH=/bin", "KZ_OP_CONNECT_TOKEN_FILE="+written(t, "canary-op\n"), "KZ_VAULT_TOKEN_FILE="+written(t, "canary-vault\n"))
+	if err := a.openFileVariables(backendsOf([]string{config.OnePassword, config.HashicorpVault}), true); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(a.environForStore("OP_*"), " ")
+	if !strings.Contains(got, " OP_CONNECT_TOKEN=canary-op") || strings.Contains(got, "canary-vault") || strings.Contains(strings.Join(a.environ, " "), "canary") {
+		t.Errorf("op's environment is chosen from %s", got)
+	}
+}
+
 func TestNoChildGetsTheFilesOfVariables(t *testing.T) {
 	t.Parallel()
 	parent := []string{"KZ_VAULT_TOKEN_FILE=/run/secrets/vault", "KZ_APP_KEY_FILE=/run/secrets/app", "OTHER_FILE=/x"}
