@@ -24,6 +24,7 @@ type setup struct {
 	wired    *doctorSession // the same, with a proxy that listens
 	dir      *runDir        // for its public files
 	findings []finding
+	approved bool // a person has named or approved a file of the workspace
 	usable   bool // a program can be run with it; set by examineStores
 }
 
@@ -80,6 +81,7 @@ func (a *app) examineConfiguration(f doctorFlags, record string) *setup {
 			Why: "kz uses no file of a workspace that nobody has approved; its stores were not asked", Fix: "`kz trust` shows what it would allow, and approves it"})
 	}
 	a.ui.TakeWarnings(func(text string) { add(storeWarning(text)) })
+	s.approved = f.Config != "" || slices.ContainsFunc(cfg.Sources, func(from config.Source) bool { return from.Discovered })
 	s.session, err = a.newBlind(cfg, cfg.Secrets, blindOptions{Audit: record, Vouched: newVouch()})
 	a.ui.TakeWarnings(nil)
 	if err != nil {
@@ -101,6 +103,12 @@ func (a *app) examineConfiguration(f doctorFlags, record string) *setup {
 // storeWarning is what a store says of what is unsafe in how it is reached. What is to be done stands behind the semicolon.
 func storeWarning(text string) finding {
 	said, fix, _ := strings.Cut(text, "; ")
+	switch {
+	case strings.Contains(said, "is not https"):
+		fix = "give the backend an https:// address"
+	case strings.Contains(said, "no keychain"):
+		fix = "use a store whose key lies in no file (`kz help stores`), " + contained
+	}
 	return finding{ID: "store-unsafe", Weight: weighsWarning, Title: said, Why: "the values could be had, or changed, by others than you", Fix: cmp.Or(fix, "`kz help stores` says how it is reached safely")}
 }
 

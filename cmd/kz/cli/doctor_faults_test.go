@@ -163,6 +163,9 @@ var faults = []struct {
 		p.write("project/kz.toml", strings.Replace(p.config, "allow_private = [\"127.0.0.0/8\"]\n", "", 1))
 	}, "host-private", weighsWarning, "allow_private"},
 	{"a store that others may read", func(t *testing.T, p *patient) { chmod(t, p.path("store.env"), 0o644) }, "store-unsafe", weighsWarning, "chmod 600"},
+	{"a Vault without TLS", func(_ *testing.T, p *patient) {
+		p.write("project/kz.toml", p.config+"[backends.vault]\ntype = \"hashicorp_vault\"\naddress = \"http://vault.invalid:8200\"\n")
+	}, "store-unsafe", weighsWarning, "https:// address"},
 	{"a configuration that is not there", func(_ *testing.T, p *patient) { p.args[2] = "gone.toml" }, "config-invalid", weighsError, "--config"},
 	{"a state directory that others may write to", func(t *testing.T, p *patient) {
 		p.write(".local/state/kz/x", "")
