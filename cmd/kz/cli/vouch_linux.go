@@ -18,7 +18,9 @@ import (
 // That is no more than the credential says, which stands in the environment of the same processes: whoever can make one of
 // them hold a descriptor, or speak for it, could ask it for the credential, and another process of the user can read it there.
 // So one holder is enough. That no process elsewhere holds the socket too is not asked: one that wants to hide from that can
-// (PR_SET_DUMPABLE), and the user's agents for keys always do.
+// (PR_SET_DUMPABLE), and the user's agents for keys always do. For the same reason these are limits and no holes: a number of a
+// socket comes again after 2^32 others, a server that the run starts may relay for whoever asks it, and a kz that is the first
+// process of a container is the parent of all orphans there.
 
 // newVouch is proxy.Options.Vouched for what this process starts from now on; kz proxy has none, since its clients are not its
 // children.
