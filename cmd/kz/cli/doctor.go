@@ -77,7 +77,7 @@ func (a *app) doctor(ctx context.Context, f doctorFlags, argv []string) error {
 	all.Go(func() { d.find(a.examineMachine(setup.cfg)...) })
 	all.Go(func() { d.find(a.examineEnvironment(setup.cfg)...) })
 	all.Go(func() { d.find(a.examineExposure(setup.cfg)...) })
-	all.Go(func() { a.examineRuntimes(ctx, d, setup.cfg, &probed) })
+	all.Go(func() { a.examineRuntimes(ctx, d, setup, &probed) })
 	all.Wait()
 	stop()
 	if cause := context.Cause(ctx); cause != nil {

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"kz/cmd/kz/config"
 	"kz/proxy/audit"
 )
 
@@ -50,14 +49,14 @@ type attempt struct {
 }
 
 // examineRuntimes proves one swap, and probes what is on PATH.
-func (a *app) examineRuntimes(ctx context.Context, d *diagnosis, cfg *config.Config, probed *atomic.Int32) {
+func (a *app) examineRuntimes(ctx context.Context, d *diagnosis, setup *setup, probed *atomic.Int32) {
 	s, err := a.newDoctorSession(ctx, false)
 	if err != nil {
 		d.find(findingsOf("session", weighsError, err, "no blind session can be started")...)
 		return
 	}
 	defer s.end()
-	s.here = cfg
+	s.here, s.ownPath = setup.cfg, !setup.approved // what nobody has approved starts nothing
 	if err := s.prove(ctx); err != nil {
 		d.find(finding{ID: "swap", Weight: weighsError, Title: "no value could be swapped on this machine: " + err.Error(),
 			Why: "kz itself made a request by its proxy to an API on loopback", Fix: "look whether something filters connections of this user on loopback"})

@@ -41,6 +41,8 @@ type doctorSession struct {
 
 	tunnels *noted
 
+	ownPath bool // programs are looked for where kz looks for its own, and not in the workspace
+
 	here *config.Config // what it manages no program gets, also where this session is not of it; nil: nothing
 
 	mu   sync.Mutex
@@ -167,6 +169,9 @@ func (s *doctorSession) swapped(host string) bool {
 // environ is what a program gets that kz run --blind starts, and more.
 func (s *doctorSession) environ(ctx context.Context, a *app, more ...string) ([]string, error) {
 	env, _, err := childEnv(s.envSpec(ctx, a))
+	if s.ownPath {
+		env = append(env, "PATH="+os.Getenv("PATH")) // the last one counts; see keepToOwnPath
+	}
 	return append(env, more...), err
 }
 
