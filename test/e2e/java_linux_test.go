@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -117,4 +119,24 @@ func TestWhereAJVMGoes(t *testing.T) {
 		}
 		b.Clean(res, p.Stop())
 	})
+}
+
+// TestMavenBesideKzProxy: it is a JVM that can be given the credential, as its own setting.
+func TestMavenBesideKzProxy(t *testing.T) {
+	t.Parallel()
+	c := newAttempt(t, row{client: "Maven", path: mavenPOM})
+	argv := mavenCall(t, c)
+	p := c.StartProxy()
+	proxy, err := url.Parse(p.Get("HTTPS_PROXY"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := proxy.User.Password()
+	c.write(t, "settings.xml", fmt.Sprintf(mavenSettings, `<proxies><proxy><id>kz</id><protocol>https</protocol><host>`+proxy.Hostname()+`</host><port>`+proxy.Port()+
+		`</port><username>kz</username><password>`+password+`</password></proxy></proxies>`))
+	res := p.Client(argv...)
+	if arrived := c.arrived(); res.Code != 0 || len(arrived) == 0 || !basicPassword(arrived[len(arrived)-1], c.value) {
+		t.Errorf("exit code %d, %d requests arrived:\n%s", res.Code, len(arrived), res.Output())
+	}
+	c.Clean(res, p.Stop())
 }

@@ -52,6 +52,9 @@ func java(t *testing.T) string {
 
 const mavenPOM = "/repo/test/parent/1/parent-1.pom"
 
+// mavenSettings have the mask as a password, and room for more.
+const mavenSettings = `<settings><servers><server><id>private</id><username>ci</username><password>${env.API_KEY}</password></server></servers>%s</settings>`
+
 // mavenCall has Maven resolve the parent of a project, which is nowhere but in a repository that asks for a password.
 func mavenCall(t *testing.T, c *attempt) []string {
 	t.Helper()
@@ -60,7 +63,7 @@ func mavenCall(t *testing.T, c *attempt) []string {
 	auth := "Basic " + base64.StdEncoding.EncodeToString([]byte("ci:"+c.value))
 	c.Origin.SetFile(mavenPOM, origin.File{Type: "text/xml", Body: pom, Auth: auth})
 	c.Origin.SetFile(mavenPOM+".sha1", origin.File{Type: "text/plain", Body: fmt.Appendf(nil, "%x", sha1.Sum(pom)), Auth: auth})
-	settings := c.write(t, "settings.xml", `<settings><servers><server><id>private</id><username>ci</username><password>${env.API_KEY}</password></server></servers></settings>`)
+	settings := c.write(t, "settings.xml", fmt.Sprintf(mavenSettings, ""))
 	if err := os.Mkdir(c.Path("home/project"), 0o700); err != nil {
 		t.Fatal(err)
 	}
