@@ -70,7 +70,7 @@ func TestEveryCommandShownRuns(t *testing.T) {
 			if d.before != "" {
 				n.types(d.before).Succeeds(t)
 			}
-			env := append([]string{"PATH=" + n.Path("home/bin") + ":" + bed.Path, "HOME=" + n.Path("home"), "TMPDIR=" + n.Path("home/tmp"), "TERM=xterm"}, n.Env...)
+			env := n.environment("TERM=xterm")
 			code, text := typed(t, n.Path("project"), env, line, d.answers)
 			n.Clean(bed.Result{Stdout: []byte(text)})
 			if code != 0 || spokenError.MatchString(text) {

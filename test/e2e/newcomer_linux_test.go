@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
-
-	"kz/test/bed"
 )
 
 // TestWhatANewcomerIsToldFitsATerminal makes each wrong step on a terminal of 80 columns: lines of kz's own are broken
@@ -23,7 +21,7 @@ func TestWhatANewcomerIsToldFitsATerminal(t *testing.T) {
 			if m.typed == "" {
 				m.typed = calls
 			}
-			env := append([]string{"PATH=" + n.Path("home/bin") + ":" + bed.Path, "HOME=" + n.Path("home"), "TMPDIR=" + n.Path("home/tmp"), "TERM=xterm", "NO_COLOR=1"}, n.Env...)
+			env := n.environment("TERM=xterm", "NO_COLOR=1")
 			_, text := typed(t, n.Path("project"), env, m.typed, nil)
 			text = strings.ReplaceAll(text, "\r\n", "\n")
 			if i := strings.LastIndex(text, "\r"); i >= 0 {

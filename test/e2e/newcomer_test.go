@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,14 @@ func (n *newcomer) write(name, text string) {
 	}
 }
 
+// environment is that of the shell, with more variables.
+func (n *newcomer) environment(more ...string) []string {
+	return slices.Concat([]string{
+		"PATH=" + n.Path("home/bin") + ":" + bed.Path, "HOME=" + n.Path("home"), "TMPDIR=" + n.Path("home/tmp"),
+		"GORACE=atexit_sleep_ms=0", // the race detector would sleep for a second at the end of each command
+	}, n.Env, more)
+}
+
 // replace changes one text in the project's configuration.
 func (n *newcomer) replace(old, by string) {
 	n.t.Helper()
@@ -63,7 +72,7 @@ func (n *newcomer) types(line string) bed.Result {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", line)
 	cmd.Dir = n.Path("project")
-	cmd.Env = append([]string{"PATH=" + n.Path("home/bin") + ":" + bed.Path, "HOME=" + n.Path("home"), "TMPDIR=" + n.Path("home/tmp")}, n.Env...)
+	cmd.Env = n.environment()
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
