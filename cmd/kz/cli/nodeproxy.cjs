@@ -69,6 +69,12 @@
     })
   }
 
+  // hostname is a host as a request line may have it, which Node does not check again; '' when it could be more than that.
+  function hostname (host) {
+    if (require('net').isIP(bare(host))) return host
+    return /[\0-\x20/?#@:\\%[\]]/.test(host) ? '' : require('url').domainToASCII(host)
+  }
+
   function bare (host) { return host.replace(/^\[(.*)\]$/, '$1') }
   function defaultPort (protocol) { return protocol === 'https:' ? 443 : 80 }
   function authority (host, port) { return (host.includes(':') ? '[' + host + ']' : host) + ':' + port }
@@ -80,12 +86,10 @@
     const to = authority(bare(host), port)
     const headers = { Host: to }
     if (proxy.authorization) headers['Proxy-Authorization'] = proxy.authorization
-    const request = require('http').request({
-      method: 'CONNECT',
-      path: to,
-      headers,
-      createConnection: () => require('net').connect({ host: proxy.host, port: proxy.port, noDelay: true })
-    })
+    let request; const createConnection = () => require('net').connect({ host: proxy.host, port: proxy.port, noDelay: true })
+    try { request = require('http').request({ method: 'CONNECT', path: to, headers, createConnection }) } catch (err) {
+      return process.nextTick(callback, err) // no host has such a name
+    }
     request.once('connect', (response, socket, head) => {
       request.removeListener('error', callback)
       if (response.statusCode !== 200) return readRefusal(to, response, socket, head, callback)
@@ -267,7 +271,8 @@
         const url = new URL(options.origin)
         const proxy = route(url.protocol, url.hostname, url.port)
         if (!proxy) return direct.dispatch(options, handler)
-        if (url.protocol === 'http:' && !options.upgrade) {
+        // Not what undici follows by itself, with all that stands in the headers, or whose path could make another host of it.
+        if (url.protocol === 'http:' && !options.upgrade && !options.maxRedirections && String(options.path).startsWith('/')) {
           // In absolute form, so that the proxy can say what it refuses of it.
           options = { ...options, origin: proxy.origin, path: url.origin + options.path, headers: withProxy(options.headers, url.host, proxy) }
         }
@@ -371,9 +376,9 @@
 
   // inAbsoluteForm addresses a request of http to the proxy, and says where that is.
   function inAbsoluteForm (req, options) {
-    const host = options.host || 'localhost'
+    const host = hostname(options.host || 'localhost')
     const port = Number(options.port) || 80
-    const proxy = String(req.path).startsWith('/') && route('http:', host, port)
+    const proxy = host && String(req.path).startsWith('/') && route('http:', host, port)
     if (!proxy) return options
     const start = req.method + ' ' + req.path + ' HTTP/'
     req.path = 'http://' + (port === 80 ? authority(bare(host), port).replace(/:80$/, '') : authority(bare(host), port)) + req.path
