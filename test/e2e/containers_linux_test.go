@@ -127,7 +127,6 @@ type composed struct {
 	outer     *outer
 	kz, agent container
 	client    string // the volume between the two
-	files     map[string]string
 }
 
 func compose(t *testing.T, im image) *composed {

@@ -56,9 +56,6 @@ type cell struct {
 	proof func(t *testing.T, c *attempt, ended bed.Result)
 }
 
-// ok is the zero cell, by name.
-var ok cell
-
 // attempt is one row being tried.
 type attempt struct {
 	*bed.Bed

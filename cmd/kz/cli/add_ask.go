@@ -91,12 +91,9 @@ func (q asker) binding(f *addFlags) error {
 	return err
 }
 
-// partsOf are the parts of an answer that has several.
-func partsOf(s string) (out []string) {
-	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
-		out = append(out, w)
-	}
-	return out
+// partsOf are the parts of an answer that has several; nil when it has none, which is no empty list.
+func partsOf(s string) []string {
+	return append([]string(nil), strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })...)
 }
 
 // each checks every part of an answer. policy's errors quote what they are about, which is not said here: it may be a value.

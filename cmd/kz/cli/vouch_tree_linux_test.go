@@ -33,8 +33,10 @@ func TestHolders(t *testing.T) {
 			if <-answers {
 				t.Error("what nobody holds is held")
 			}
-			if !<-answers || !<-answers {
-				t.Error("what somebody holds is not")
+			for range 2 {
+				if !<-answers {
+					t.Error("what somebody holds is not")
+				}
 			}
 			if want := [][]uint32{{1}, {2, 3}}; !slices.EqualFunc(scans, want, slices.Equal) {
 				t.Errorf("the scans were for %v", scans)
@@ -117,6 +119,9 @@ func TestAFamily(t *testing.T) {
 			t.Errorf("%d was there before the family", earlier)
 		}
 	}
+	if !f.strangers {
+		t.Error("what earlier children leave behind is taken for its own")
+	}
 	for _, nobodys := range []int{1 << 30, noProcess} {
 		if none := (&family{head: nobodys}); none.has(after) || len(none.below()) != 0 {
 			t.Errorf("the family of %d has %v", nobodys, none.below())
@@ -178,5 +183,43 @@ func TestWhoseSocketsCount(t *testing.T) {
 	}
 	if got := f.socketsOf(child, wanted); len(got) != 0 {
 		t.Errorf("it has ended and holds %v", got)
+	}
+}
+
+// TestWhatStrangersLeaveBehindDoesNotCount: an orphan has a new parent, which says nothing of where it is from.
+func TestWhatStrangersLeaveBehindDoesNotCount(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		strangers bool
+		env       string
+		want      int
+	}{
+		{"where there are no strangers, one without the mark of a session counts", false, "A=1", 1},
+		{"where there are, it does not", true, "A=1", 0},
+		{"nor does one that has the mark in a value", true, "A= " + sessionVariable + "=1", 0},
+		{"nor in a longer name", true, "NO_" + sessionVariable + "=1", 0},
+		{"one that has it does", true, sessionVariable + "=1", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			client, server := pair(t)
+			file, err := client.File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			info, err := lookSocket(addrPort(server.RemoteAddr()), addrPort(server.LocalAddr()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("sh", "-c", "echo up; exec sleep 60")
+			cmd.ExtraFiles, cmd.Env = []*os.File{file}, []string{"PATH=" + os.Getenv("PATH"), tt.env}
+			startAndWait(t, cmd, "up")
+			f := &family{head: os.Getpid(), strangers: tt.strangers}
+			if got := f.socketsOf(cmd.Process.Pid, map[uint32]bool{info.inode: true}); len(got) != tt.want {
+				t.Errorf("it holds %v", got)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -22,7 +23,8 @@ func TestAMaskInAFileIsToldFromAValue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := newTree(t, map[string]string{".keyzero.toml": text}).load()
-			problems, _ := err.(Problems)
+			var problems Problems
+			_ = errors.As(err, &problems)
 			if len(problems) != 1 || problems[0].Message != "what stands here is a mask, which means nothing outside of its session" ||
 				!strings.Contains(problems[0].Hint, "`kz put ") || problems[0].Pos.Line == 0 || strings.Contains(err.Error(), "0123456789") {
 				t.Errorf("%v", err)
