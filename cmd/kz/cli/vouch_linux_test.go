@@ -292,7 +292,7 @@ func TestProxyVouchesForNobody(t *testing.T) {
 			}
 			go func() { _ = s.proxy.Serve(l) }()
 			cmd := exec.Command("kz-dialler")
-			cmd.Env = append(os.Environ(), "KZ_TEST_AS=a client", "VOUCHER="+l.Addr().String())
+			cmd.Env = append(os.Environ(), "KZ_TEST_AS=a client", "VOUCHER="+l.Addr().String(), sessionVariable+"=1") // other tests have children
 			if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "HTTP/1.1 "+tt.want {
 				t.Errorf("%v: %s", err, out)
 			}

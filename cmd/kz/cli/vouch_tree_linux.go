@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -23,6 +25,9 @@ const (
 type family struct {
 	head    int
 	without map[int]bool
+	// strangers: what others leave behind may become children of the head too. Then who is of the family must also have in its
+	// environment that it is of a session.
+	strangers bool
 }
 
 // familyFromNow is this process with what it will start. It may have children already: those of the shell that it was before
@@ -32,15 +37,19 @@ func familyFromNow() *family {
 	if !ok {
 		return &family{head: noProcess}
 	}
-	f := &family{self.pid, map[int]bool{}}
+	f := &family{head: self.pid, without: map[int]bool{}}
 	for _, pid := range f.below() {
 		f.without[pid] = true
 	}
+	// What its children leave behind comes to a process that adopts orphans, and to the first of a namespace whatever is left.
+	f.strangers = len(f.without) > 0 || f.head == firstProcess
 	return f
 }
 
-// noProcess is a number that none has.
-const noProcess = -1
+const (
+	noProcess    = -1 // a number that none has
+	firstProcess = 1  // of a machine, or a container
+)
 
 // holds tells which of the wanted sockets a process of the family holds, its head aside.
 func (f *family) holds(wanted map[uint32]bool) map[uint32]bool {
@@ -114,7 +123,26 @@ func (f *family) socketsOf(pid int, wanted map[uint32]bool) (held []uint32) {
 	if len(held) == 0 || !f.has(pid) || !unreaped(process) {
 		return nil
 	}
+	if f.strangers && !marked(process) {
+		return nil
+	}
 	return held
+}
+
+// maxEnviron is the most that the kernel takes for arguments and environment (execve(2): three quarters of 8 MiB).
+const maxEnviron = 6 << 20
+
+// marked reports whether the process of a directory has been started with the mark of a session in its environment. One
+// that has left it out, or written over it, is taken for a stranger.
+func marked(process int) bool {
+	fd, err := unix.Openat(process, "environ", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	f := os.NewFile(uintptr(fd), "environ")
+	defer f.Close()
+	environ, err := io.ReadAll(io.LimitReader(f, maxEnviron))
+	return err == nil && bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+sessionVariable+"="))
 }
 
 // socketInode reads "socket:[INODE]" (proc_pid_fd(5)).
