@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"unicode"
 )
 
 // writeFileAtomic puts data at path with mode 0600, whole or not at all. What was at path
@@ -81,14 +83,28 @@ const runDirPrefix = "kz-run-"
 func (a *app) newRunDir() (*runDir, error) {
 	base := a.getenv("XDG_RUNTIME_DIR")
 	info, err := os.Stat(base)
-	if !filepath.IsAbs(base) || err != nil || !info.IsDir() || !private(info, 0o077) {
+	if !filepath.IsAbs(base) || err != nil || !info.IsDir() || !private(info, 0o077) || !plainPath(base) {
 		base = a.getenv("TMPDIR")
 		if !filepath.IsAbs(base) {
 			base = os.TempDir()
 		}
+		if tmp := "/tmp"; !plainPath(base) && isDir(tmp) {
+			base = tmp
+		}
 	}
 	go sweepRunDirs(base, a.now())
 	return openRunDir(base)
+}
+
+// plainPath: each client that is pointed at a file below the path can be told of it. PHP takes quotes and ${NAME} apart, lists
+// have their separator, and options of a JVM end at a line break.
+func plainPath(path string) bool {
+	return !strings.ContainsAny(path, `"$`+string(filepath.ListSeparator)) && !strings.ContainsFunc(path, unicode.IsControl)
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func openRunDir(base string) (_ *runDir, err error) {

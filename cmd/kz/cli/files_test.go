@@ -186,3 +186,26 @@ func TestSweepRemovesWhatKilledRunsLeft(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRunDirHasAPathThatEveryClientCanBeTold(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []string{`a"b`, "a$b", "a:b", "a\nb", "a b'c;d#é"} {
+		tmp := filepath.Join(t.TempDir(), odd)
+		if err := os.Mkdir(tmp, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, variable := range []string{"TMPDIR", "XDG_RUNTIME_DIR"} {
+			a, _, _ := testApp(variable + "=" + tmp)
+			d, err := a.newRunDir()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if there := filepath.Dir(d.path) == tmp; there != (odd == "a b'c;d#é") {
+				t.Errorf("%s=%q: %q", variable, tmp, d.path)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
