@@ -198,6 +198,9 @@ type workflow struct {
 		Steps  []struct {
 			Name, Uses, If, Run string
 			Env                 map[string]string
+			With                struct {
+				Persist *bool `yaml:"persist-credentials"`
+			}
 		}
 	}
 }
@@ -226,6 +229,9 @@ func tryCI(t *testing.T, im image) {
 	})
 	var said []string
 	for _, step := range w.Jobs["agent"].Steps {
+		if keeps := step.With.Persist; strings.HasPrefix(step.Uses, "actions/checkout@") && (keeps == nil || *keeps) {
+			t.Error("the token of the job is in the workspace, where the agent reads it") // as actions/checkout has it
+		}
 		if step.Run == "" {
 			continue
 		}
