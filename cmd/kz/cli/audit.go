@@ -60,15 +60,15 @@ func (a *app) audit(ctx context.Context, f auditFlags, paths []string) error {
 	p := &auditPrinter{w: a.stdout, json: f.JSON, zone: a.now().Location(), table: a.newAuditTable()}
 	switch {
 	case f.Verify:
-		return a.verifyAudit(files)
+		return a.verifyAudit(ctx, files)
 	case f.Follow:
 		return a.followAudit(ctx, files, p)
 	}
-	return a.showAudit(files, p)
+	return a.showAudit(ctx, files, p)
 }
 
 // showAudit prints one session, or those that were asked for.
-func (a *app) showAudit(files auditFiles, p *auditPrinter) error {
+func (a *app) showAudit(ctx context.Context, files auditFiles, p *auditPrinter) error {
 	paths, err := files.list()
 	if err != nil {
 		return err
@@ -80,11 +80,11 @@ func (a *app) showAudit(files auditFiles, p *auditPrinter) error {
 	for _, path := range paths {
 		wanted := files.session
 		if wanted == "" {
-			if wanted, err = lastSession(path); err != nil {
+			if wanted, err = lastSession(ctx, path); err != nil {
 				return err
 			}
 		}
-		bad, err := readAudit(path, func(l auditLine) error {
+		bad, err := readAudit(ctx, path, func(l auditLine) error {
 			if !ofSession(l.Session, wanted) {
 				return nil
 			}
@@ -109,7 +109,7 @@ func (a *app) showAudit(files auditFiles, p *auditPrinter) error {
 }
 
 // verifyAudit checks the chain of each file.
-func (a *app) verifyAudit(files auditFiles) error {
+func (a *app) verifyAudit(ctx context.Context, files auditFiles) error {
 	if files.session == "" && files.dir != "" {
 		files.session = "all"
 	}
@@ -122,7 +122,7 @@ func (a *app) verifyAudit(files auditFiles) error {
 	}
 	broken := 0
 	for _, path := range paths {
-		r, err := verifyFile(path)
+		r, err := verifyFile(ctx, path)
 		if err != nil {
 			return err
 		}
@@ -149,13 +149,13 @@ func (a *app) verifyAudit(files auditFiles) error {
 }
 
 // verifyFile looks twice at an end that may be in the middle of being written.
-func verifyFile(path string) (r audit.Report, err error) {
+func verifyFile(ctx context.Context, path string) (r audit.Report, err error) {
 	for range 2 {
 		f, err := os.Open(path)
 		if err != nil {
 			return r, fmt.Errorf("reading the audit: %w", err)
 		}
-		r, err = audit.Verify(f)
+		r, err = audit.Verify(untilDone{ctx, f})
 		_ = f.Close()
 		if err != nil {
 			return r, fmt.Errorf("reading the audit %s: %w", path, err)

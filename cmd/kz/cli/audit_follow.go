@@ -43,11 +43,11 @@ func (a *app) followAudit(ctx context.Context, files auditFiles, p *auditPrinter
 			}
 			latest := ""
 			if first && files.session == "" && slices.Contains(now, path) {
-				if latest, err = lastSession(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				if latest, err = lastSession(ctx, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
 			}
-			if err := at[path].read(func(l auditLine) error {
+			if err := at[path].read(ctx, func(l auditLine) error {
 				if !ofSession(l.Session, wanted) || !ofSession(l.Session, latest) {
 					return nil
 				}
@@ -77,8 +77,8 @@ type followed struct {
 	skip bool   // what is there now is not shown
 }
 
-// read gives the new whole lines to f.
-func (f *followed) read(give func(auditLine) error) error {
+// read gives the new whole lines to f, until ctx ends: a file may grow as fast as it is read.
+func (f *followed) read(ctx context.Context, give func(auditLine) error) error {
 	file, err := os.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) && f.at == 0 {
 		return nil // it may come
@@ -98,7 +98,7 @@ func (f *followed) read(give func(auditLine) error) error {
 		f.at, f.skip = info.Size(), false
 	}
 	buf := make([]byte, 64<<10)
-	for {
+	for ctx.Err() == nil {
 		n, err := file.ReadAt(buf, f.at)
 		f.at += int64(n)
 		for _, c := range buf[:n] {
@@ -125,4 +125,5 @@ func (f *followed) read(give func(auditLine) error) error {
 			return fmt.Errorf("reading the audit: %w", err)
 		}
 	}
+	return nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,14 +24,14 @@ type auditLine struct {
 	raw []byte
 }
 
-// readAudit gives each line of a file to f and counts those that are none.
-func readAudit(path string, f func(auditLine) error) (bad int, err error) {
+// readAudit gives each line of a file to f and counts those that are none. A file may have no end: that of ctx is one, too.
+func readAudit(ctx context.Context, path string, f func(auditLine) error) (bad int, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("reading the audit: %w", err)
 	}
 	defer file.Close()
-	in := bufio.NewReaderSize(file, 64<<10)
+	in := bufio.NewReaderSize(untilDone{ctx, file}, 64<<10)
 	for {
 		raw, err := audit.ReadLine(in)
 		if errors.Is(err, io.EOF) {
@@ -50,14 +51,28 @@ func readAudit(path string, f func(auditLine) error) (bad int, err error) {
 	}
 }
 
+// untilDone is a reader that ends with ctx.
+type untilDone struct {
+	ctx context.Context //nolint:containedctx // of one read
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
+}
+
 func parseAuditLine(raw []byte) (l auditLine, ok bool) {
 	l.raw = raw
 	return l, json.Unmarshal(raw, &l.Event) == nil
 }
 
 // lastSession is whose line is the last.
-func lastSession(path string) (id string, err error) {
-	_, err = readAudit(path, func(l auditLine) error { id = l.Session; return nil })
+func lastSession(ctx context.Context, path string) (id string, err error) {
+	_, err = readAudit(ctx, path, func(l auditLine) error { id = l.Session; return nil })
 	return id, err
 }
 

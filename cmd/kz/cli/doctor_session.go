@@ -192,7 +192,7 @@ func (s *doctorSession) mask() string { return s.table.Token(doctorKey) }
 func (s *doctorSession) events() (map[string][]audit.Event, error) {
 	s.settle()
 	byHost := map[string][]audit.Event{}
-	_, err := readAudit(s.audit.Path(), func(l auditLine) error {
+	_, err := readAudit(context.Background(), s.audit.Path(), func(l auditLine) error {
 		if l.Session == s.ID {
 			byHost[l.Host] = append(byHost[l.Host], l.Event)
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -33,7 +34,7 @@ Nothing is fetched from a store, and a value is never shown. The audit is that
 of this machine's latest sessions, whatever directory they were started in.`,
 		Example: "  kz explain STRIPE_KEY\n  kz explain STRIPE_KEY --json",
 		Args:    arguments("NAME"),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.explain(f, args[0]) },
+		RunE:    func(c *cobra.Command, args []string) error { return a.explain(c.Context(), f, args[0]) },
 	}
 	configFlags(c, &f.Config, &f.Env)
 	c.Flags().StringVar(&f.Audit, "audit", "", "read this `FILE` instead of the latest sessions'")
@@ -67,7 +68,7 @@ type lives struct {
 }
 
 // explain is `kz explain NAME`. It shows what the files and the audit say, so that it may be run anywhere.
-func (a *app) explain(f explainFlags, name string) error {
+func (a *app) explain(ctx context.Context, f explainFlags, name string) error {
 	cfg, err := a.read(f.Config, f.Env)
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func (a *app) explain(f explainFlags, name string) error {
 		return err
 	}
 	e.Approved = len(cfg.Untrusted(trust)) == 0
-	if e.History, err = a.history(e.secret, f.Audit); err != nil {
+	if e.History, err = a.history(ctx, e.secret, f.Audit); err != nil {
 		return err
 	}
 	if f.JSON {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -32,7 +33,7 @@ type happening struct {
 
 // history looks through the audit for a secret. A program may name hosts without end: what finds no place in a list is
 // counted under others.
-func (a *app) history(s config.Secret, file string) (happenings, error) {
+func (a *app) history(ctx context.Context, s config.Secret, file string) (happenings, error) {
 	paths, err := a.auditPaths(file)
 	if err != nil {
 		return happenings{}, err
@@ -57,7 +58,7 @@ func (a *app) history(s config.Secret, file string) (happenings, error) {
 	sessions := map[string]bool{}
 	for _, path := range paths {
 		lines := 0
-		bad, err := readAudit(path, func(l auditLine) error {
+		bad, err := readAudit(ctx, path, func(l auditLine) error {
 			lines++
 			sessions[l.Session] = true
 			for _, x := range l.Swapped {
