@@ -203,6 +203,9 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 		return nil, err
 	} else if err := os.MkdirAll(f.CADir, 0o755); err != nil {
 		return nil, withHint(fmt.Errorf("making the CA directory: %w", err), "--ca-dir must be a directory that kz may write to; clients mount it read-only")
+	} else if info, err := os.Stat(f.CADir); err == nil && ownedByOther(info) {
+		a.ui.Warnf("%s belongs to another user, who may change what clients trust and load", f.CADir)
+		a.ui.Hintf("make a directory of your own for --ca-dir")
 	}
 	files, err := s.caFilesIn(func(name string, data []byte) (string, error) {
 		path, err := write(name, data)
