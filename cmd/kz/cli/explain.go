@@ -199,7 +199,7 @@ func (e explanation) print(a *app) error {
 	case e.History.Sessions == 0:
 		b.WriteString("There is no audit yet.\n")
 	case e.History.empty():
-		fmt.Fprintf(&b, "It is in no request of the last %s.\n", plural(e.History.Sessions, "session"))
+		fmt.Fprintf(&b, "It is in no request that the audit has (%s).\n", plural(e.History.Sessions, "session"))
 	default:
 		fmt.Fprintf(&b, "\nThis is from the audit of %s; `kz audit` has each request.\n", plural(e.History.Sessions, "session"))
 	}

@@ -102,7 +102,7 @@ func TestExplain(t *testing.T) {
 		t.Parallel()
 		stdout, stderr, err := explained(t, explainEvents, "OPENAI_API_KEY")
 		if err != nil || stderr != "" || !strings.Contains(stdout, "may go to  api.openai.com") || !strings.Contains(stdout, "the file gives no hosts") ||
-			!strings.Contains(stdout, "It is in no request of the last 1 session.") {
+			!strings.Contains(stdout, "It is in no request that the audit has (1 session).") {
 			t.Errorf("%v, it says %s and prints\n%s", err, stderr, stdout)
 		}
 		stdout, _, err = explained(t, nil, "LEFT_OUT")
