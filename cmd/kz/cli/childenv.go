@@ -110,6 +110,9 @@ func childEnv(spec envSpec) ([]string, envReport, error) {
 		return nil, envReport{}, err
 	}
 	given = append(given, forced...)
+	if names := spec.given(given); spec.Blind == nil && len(names) > 0 {
+		given, replaced[valuesVariable] = append(given, variable{valuesVariable, strings.Join(names, ",")}), true
+	}
 
 	var env []string
 	for _, v := range inherited(spec) {
@@ -218,7 +221,8 @@ func (spec *envSpec) mayInherit(v variable, report *envReport) bool {
 		return false
 	}
 	switch {
-	case v.name == sessionVariable, v.name == hookVariable, slices.Contains(spec.Managed, v.name), slices.Contains(spec.hooked(), v.name):
+	case v.name == sessionVariable, v.name == hookVariable, v.name == valuesVariable,
+		slices.Contains(spec.Managed, v.name), slices.Contains(spec.loaded(), v.name):
 		return false
 	case isProxyVariable(v.name):
 		return spec.KeepProxy
@@ -236,12 +240,28 @@ func (spec *envSpec) mayInherit(v variable, report *envReport) bool {
 	return true
 }
 
-// hooked are the variables that the shell hook has set, of another directory's secrets too: a shell that has not come to its
-// prompt since still has their real values.
-func (spec *envSpec) hooked() []string {
-	state, _ := lastValue(spec.Parent, hookVariable)
-	_, names := hookState(state)
+// valuesVariable names the variables in which kz has given an environment real values: what starts there a blind run of
+// another directory's configuration has them too, and nothing else may tell what they are.
+const valuesVariable = "KZ_VALUES"
+
+// given are the names for that variable, those that were in it already first.
+func (spec *envSpec) given(vars []variable) []string {
+	before, _ := lastValue(spec.Parent, valuesVariable)
+	names := variableNames(before)
+	for _, v := range vars {
+		if !slices.Contains(names, v.name) {
+			names = append(names, v.name)
+		}
+	}
 	return names
+}
+
+// loaded are the variables in which kz has given the parent real values, or the shell it was started from.
+func (spec *envSpec) loaded() []string {
+	values, _ := lastValue(spec.Parent, valuesVariable)
+	state, _ := lastValue(spec.Parent, hookVariable)
+	_, hooked := hookState(state)
+	return append(variableNames(values), hooked...)
 }
 
 // mendGitConfig keeps git working: it refuses to run when one of the settings that

@@ -25,6 +25,19 @@ func TestABlindChildGetsNoValueOfASecretThatIsNotItsOwn(t *testing.T) {
 			}
 		}
 	})
+	t.Run("that kz run or kz export has given the shell it is started from", func(t *testing.T) {
+		t.Parallel()
+		plain, _, err := childEnv(envSpec{Parent: []string{"KZ_VALUES=SOME", "SOME=" + real, "EDITOR=vi"}, Secrets: []envSecret{{Name: "LICENCE", Reveal: func() string { return real }}}})
+		if err != nil || !slices.Contains(plain, "KZ_VALUES=SOME,LICENCE") || slices.Contains(plain, "KZ_VALUES=SOME") {
+			t.Fatalf("%v: a plain child has %q", err, plain)
+		}
+		for _, keep := range [][]string{nil, {"LICENCE"}} {
+			env, _ := blindChild(t, func(s *envSpec) { s.Keep = keep }, plain...)
+			if _, ok := env["KZ_VALUES"]; ok || slices.Contains(valuesOf(env), real) || env["EDITOR"] != "vi" {
+				t.Errorf("with --keep-env %v it has %v", keep, env)
+			}
+		}
+	})
 	t.Run("that --only leaves out", func(t *testing.T) {
 		t.Parallel()
 		env, _ := blindChild(t, func(s *envSpec) { s.Managed = []string{"LICENCE"} }, "LICENCE="+real)

@@ -66,7 +66,7 @@ func TestPlainChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"PATH=/bin", "AWS_PROFILE=dev", "GITHUB_TOKEN=ghp_x", "HTTPS_PROXY=http://corp", "SSL_CERT_FILE=mine", "A=2",
-		"API_KEY=" + canary, "OMITTED=" + canary, "OPEN=" + canary}
+		"API_KEY=" + canary, "OMITTED=" + canary, "OPEN=" + canary, "KZ_VALUES=API_KEY,OMITTED,OPEN"}
 	if !slices.Equal(env, want) {
 		t.Errorf("got %q\nwant %q", env, want)
 	}
@@ -80,7 +80,7 @@ func TestCleanEnv(t *testing.T) {
 	parent := []string{"PATH=/bin", "HOME=/h", "USER=u", "SHELL=/bin/sh", "TERM=xterm", "LANG=C", "LC_ALL=C", "TMPDIR=/t", "TZ=UTC", "EDITOR=vi", "MY_TOKEN=x", "OTHER=y"}
 	clean := parent[:9]
 	env, _, err := childEnv(envSpec{Parent: parent, Secrets: []envSecret{secret("S", "")}, Clean: true, Keep: []string{"OTHER"}})
-	if want := append(slices.Clone(clean), "OTHER=y", "S="+canary); err != nil || !slices.Equal(env, want) {
+	if want := append(slices.Clone(clean), "OTHER=y", "S="+canary, "KZ_VALUES=S"); err != nil || !slices.Equal(env, want) {
 		t.Errorf("plain: got %q, %v", env, err)
 	}
 	got, report := blindChild(t, func(s *envSpec) { s.Clean, s.Keep = true, []string{"MY_TOKEN"} }, parent...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -65,6 +66,8 @@ func (a *app) export(ctx context.Context, f exportFlags) error {
 	for _, v := range vars {
 		script = append(script, sh.set(v.name, v.value)+"\n"...)
 	}
+	spec := envSpec{Parent: a.environ}
+	script = append(script, sh.set(valuesVariable, strings.Join(spec.given(vars), ","))+"\n"...)
 	_, err = a.stdout.Write(script)
 	return err
 }

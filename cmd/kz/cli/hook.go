@@ -169,12 +169,17 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // hookState takes a state apart. It comes out of the environment: a name that is none is not passed on to the shell.
 func hookState(state string) (stamp string, loaded []string) {
 	stamp, names, _ := strings.Cut(state, ":")
-	for n := range strings.SplitSeq(names, ",") {
+	return stamp, variableNames(names)
+}
+
+// variableNames are the names in a list with commas, without what is none.
+func variableNames(list string) (names []string) {
+	for n := range strings.SplitSeq(list, ",") {
 		if variableName.MatchString(n) {
-			loaded = append(loaded, n)
+			names = append(names, n)
 		}
 	}
-	return stamp, loaded
+	return names
 }
 
 // hookStamp changes with the files of this directory's configuration, with their approval, and with what chooses a section.

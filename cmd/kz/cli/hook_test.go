@@ -109,6 +109,18 @@ func TestHookStep(t *testing.T) {
 	})
 }
 
+func TestExportNamesWhatItGives(t *testing.T) {
+	t.Parallel()
+	a, said := hookApp(t, "KEY")
+	a.environ = append(a.environ, "KZ_VALUES=OLD,$(touch x)")
+	if err := a.export(background(), exportFlags{Shell: "bash"}); err != nil {
+		t.Fatal(err)
+	}
+	if stdout, _ := said(); stdout != "export KEY='canary-value'\nexport KZ_VALUES='OLD,KEY'\n" {
+		t.Errorf("it prints %q", stdout)
+	}
+}
+
 func TestExportRefuses(t *testing.T) {
 	t.Parallel()
 	t.Run("a terminal", func(t *testing.T) {

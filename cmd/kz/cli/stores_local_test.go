@@ -67,7 +67,7 @@ func TestAVariableThatIsAStoreIsNotTheChilds(t *testing.T) {
 		Keep:    []string{"KEPT"}, Sources: []string{"SRC", "ONLY", "SAME", "KEPT"},
 	}
 	env, _, err := childEnv(spec)
-	if err != nil || !slices.Equal(env, []string{"PATH=/bin", "KEPT=z", "KEY=value", "SAME=y"}) {
+	if err != nil || !slices.Equal(env, []string{"PATH=/bin", "KEPT=z", "KEY=value", "SAME=y", "KZ_VALUES=KEY,SAME"}) {
 		t.Errorf("%q, %v", env, err)
 	}
 }
