@@ -160,7 +160,8 @@ func newHookWorld(t *testing.T) *hookWorld {
 	t.Helper()
 	dir := t.TempDir()
 	w := &hookWorld{home: dir + "/home", project: dir + "/project", elsewhere: dir + "/elsewhere", out: dir + "/out"}
-	for _, d := range []string{w.home, w.project + "/sub", w.elsewhere, dir + "/bin"} {
+	// fish makes completions in the background at its first start unless their directory is there.
+	for _, d := range []string{w.home + "/.local/share/fish/generated_completions", w.project + "/sub", w.elsewhere, dir + "/bin"} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
 		}

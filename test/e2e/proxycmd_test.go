@@ -279,7 +279,7 @@ func TestSessionFile(t *testing.T) {
 	end := first.Stop()
 	end.Exits(t, 0)
 	b.Clean(res, end)
-	nothingLeft(t, b, first.Get("HTTPS_PROXY"), "proxy.env", "session", "ca/ca.pem", "ca/bundle.pem", "ca/node-proxy.cjs")
+	nothingLeft(t, b, first.Get("HTTPS_PROXY"), "proxy.env", "session", "ca/ca.pem", "ca/bundle.pem", "ca/node-proxy.cjs", "ca/php.ini", "ca/wgetrc", "ca/truststore.p12")
 
 	second := b.StartProxy(flags...)
 	if !slices.Equal(first.Env, second.Env) {
