@@ -165,8 +165,8 @@ func (c *container) parse(words []string, seen *[]string) error {
 		*seen = append(*seen, flag, flags[flag])
 	}
 	if c.argv = words[1:]; len(c.argv) == 0 { // what the image would do
-		c.argv = []string{"/work/run-agent"}
-		c.mounts = append(c.mounts, mount{os.Getenv("HOME"), "/work", true})
+		c.argv = []string{"/workspace/run-agent"}
+		c.mounts = append(c.mounts, mount{os.Getenv("HOME"), "/workspace", true})
 	}
 	return nil
 }
