@@ -29,17 +29,21 @@ func (c *Cache) Renew(ctx context.Context, names []string) (changed []string, er
 	if names == nil {
 		names = c.names
 	}
-	// A call that is under way may have been answered before the change.
+	// A call that is under way may have been answered before the change. One that begins from now on may not.
+	var earlier []*flight
 	for _, name := range names {
 		e := c.entries[name]
 		if e == nil {
 			return nil, unknown(name)
 		}
 		if f := e.underway(); f != nil {
-			select {
-			case <-f.done:
-			case <-ctx.Done(): // which is told below
-			}
+			earlier = append(earlier, f)
+		}
+	}
+	for _, f := range earlier {
+		select {
+		case <-f.done:
+		case <-ctx.Done(): // which is told below
 		}
 	}
 	return c.again(ctx, names, (*entry).renew)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kz/resolver"
+	"kz/resolver/resolvertest"
 )
 
 func TestRenew(t *testing.T) {
@@ -44,6 +45,31 @@ func TestRenew(t *testing.T) {
 			fake.Set("k", "two")
 			renew(t, c)
 			calls(t, fake, 3)
+		})
+	})
+	t.Run("only calls that began before are waited for, not those of others since", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			slow, busy := resolvertest.NewFake(map[string]string{"s": "one"}), resolvertest.NewFake(map[string]string{"b": "one"})
+			c := newCache(t, resolver.CacheOptions{Sources: []resolver.Source{
+				{Name: "S", Resolver: slow, Ref: resolver.Ref{ID: "s"}}, {Name: "B", Resolver: busy, Ref: resolver.Ref{ID: "b"}}}})
+			slow.Delay(20 * time.Second)
+			busy.Delay(15 * time.Second)
+			get := func(name string) { go func() { _, _ = c.Get(t.Context(), name) }() }
+			get("S")
+			get("B")
+			synctest.Wait()
+			began := time.Now()
+			time.AfterFunc(19*time.Second, func() { get("B") }) // under way when the one of S ends, until 34 s
+			renew(t, c)
+			if d := time.Since(began); d != 40*time.Second { // S twice
+				t.Errorf("it took %v", d)
+			}
+			synctest.Wait()
+			time.Sleep(time.Minute)
+			if slow.Calls("s") != 2 || busy.Calls("b") != 2 {
+				t.Errorf("%d and %d calls", slow.Calls("s"), busy.Calls("b"))
+			}
 		})
 	})
 	t.Run("a failure is told and the value stays", func(t *testing.T) {

@@ -161,7 +161,7 @@ func anything(t *testing.T, seed uint64) {
 					}
 				}
 				cancel()
-				// A batch of two has two rounds; Renew may wait for one that is under way before.
+				// A batch of two has two rounds; Renew waits for those that are under way before.
 				if d := time.Since(began); d > 4*resolver.DefaultTimeout+time.Second {
 					t.Errorf("it took %v", d)
 				}
