@@ -93,6 +93,20 @@ func (a *app) addSecret(ctx context.Context, f addFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.interactive {
+		cfg, err := config.Load(o)
+		if err != nil {
+			return err
+		}
+		if err := a.askSecret(ctx, cfg, &f); err != nil {
+			return err
+		}
+	}
+	done, err := a.editing(ctx) // and what is read from here on is what is changed
+	if err != nil {
+		return err
+	}
+	defer done()
 	path, exists, err := config.Place(o)
 	if err != nil {
 		return err
@@ -100,11 +114,6 @@ func (a *app) addSecret(ctx context.Context, f addFlags) error {
 	cfg, err := config.Load(o)
 	if err != nil {
 		return err
-	}
-	if f.interactive {
-		if err := a.askSecret(ctx, cfg, &f); err != nil {
-			return err
-		}
 	}
 	if err := f.check(cfg); err != nil {
 		return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,7 +40,9 @@ func newBackendsAddCmd(a *app) *cobra.Command {
 		DisableFlagsInUseLine: true,
 		Args:                  arguments("NAME"),
 		ValidArgsFunction:     cobra.NoFileCompletions,
-		RunE:                  a.outsideOnly(func(_ *cobra.Command, args []string) error { return a.addBackend(file, args[0], typ, settings) }),
+		RunE: a.outsideOnly(func(c *cobra.Command, args []string) error {
+			return a.addBackend(c.Context(), file, args[0], typ, settings)
+		}),
 	}
 	c.Flags().StringVar(&file, "config", "", "write to `FILE` in place of the discovered one")
 	_ = c.MarkFlagFilename("config", "toml", "yaml", "yml")
@@ -70,7 +73,7 @@ kept in, in any environment section, stays, and they are named. The file has to 
 approved again with kz trust.`,
 		Example: "  kz backends rm vault",
 		Args:    arguments("NAME"),
-		RunE:    a.outsideOnly(func(_ *cobra.Command, args []string) error { return a.removeBackend(file, args[0]) }),
+		RunE:    a.outsideOnly(func(c *cobra.Command, args []string) error { return a.removeBackend(c.Context(), file, args[0]) }),
 	}
 	none := ""
 	c.ValidArgsFunction = a.completeBackends(&file, &none)
@@ -104,11 +107,16 @@ func typeNames() string {
 }
 
 // addBackend writes a backend into the configuration.
-func (a *app) addBackend(file, name, typ string, settings []string) error {
+func (a *app) addBackend(ctx context.Context, file, name, typ string, settings []string) error {
 	o, err := a.configOptions(file, "")
 	if err != nil {
 		return err
 	}
+	done, err := a.editing(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	path, exists, err := config.Place(o)
 	if err != nil {
 		return err
@@ -150,11 +158,16 @@ func (a *app) addBackend(file, name, typ string, settings []string) error {
 const backendNameAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 // removeBackend takes a backend that nothing uses out of the configuration.
-func (a *app) removeBackend(file, name string) error {
+func (a *app) removeBackend(ctx context.Context, file, name string) error {
 	o, err := a.configOptions(file, "")
 	if err != nil {
 		return err
 	}
+	done, err := a.editing(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	cfg, err := config.Load(o)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,7 +44,7 @@ func newInitCmd(a *app) *cobra.Command {
   kz init --print
   kz init --backend hashicorp_vault --set address=https://vault.internal:8200`,
 		ValidArgsFunction: completeServiceVariables,
-		RunE:              a.outsideOnly(func(_ *cobra.Command, args []string) error { return a.initialise(f, args) }),
+		RunE:              a.outsideOnly(func(c *cobra.Command, args []string) error { return a.initialise(c.Context(), f, args) }),
 	}
 	c.Flags().StringVar(&f.backend, "backend", "", "keep the secrets in a backend of this `TYPE`")
 	c.Flags().StringArrayVar(&f.settings, "set", nil, "a setting of the backend, `KEY=VALUE`")
@@ -63,7 +64,7 @@ func completeServiceVariables(*cobra.Command, []string, string) (out []cobra.Com
 }
 
 // initialise is kz init.
-func (a *app) initialise(f initFlags, names []string) error {
+func (a *app) initialise(ctx context.Context, f initFlags, names []string) error {
 	for _, name := range names {
 		if err := secretName(name); err != nil {
 			return err
@@ -72,6 +73,13 @@ func (a *app) initialise(f initFlags, names []string) error {
 	o, err := a.configOptions("", "")
 	if err != nil {
 		return err
+	}
+	if !f.print {
+		done, err := a.editing(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 	}
 	path, exists, err := config.Place(o)
 	if err != nil {

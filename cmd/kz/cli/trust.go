@@ -80,12 +80,21 @@ func (a *app) trust(ctx context.Context, file string, yes []string) error {
 				continue
 			}
 		}
-		if err := store.Approve(s.Source.RealPath, s.Source.Approval()); err != nil {
+		if err := a.approve(ctx, store, s.Source); err != nil {
 			return err
 		}
 		a.ui.Notef("approved %s", s.Source.Path)
 	}
 	return errors.Join(refused...)
+}
+
+func (a *app) approve(ctx context.Context, store *config.TrustStore, s config.Source) error {
+	done, err := a.editing(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return store.Approve(s.RealPath, s.Approval())
 }
 
 // awaiting lists what is to be approved: the given file, or every discovered one whose content is not approved yet.
