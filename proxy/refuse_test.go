@@ -19,6 +19,7 @@ import (
 	"kz/proxy"
 	"kz/proxy/audit"
 	"kz/proxy/policy"
+	"kz/test/ports"
 )
 
 func TestMasksWhereTheyMayNotBeSwapped(t *testing.T) {
@@ -381,14 +382,10 @@ func TestNothingPassesUnrecorded(t *testing.T) {
 
 func TestUnreachableUpstreams(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
+	nowhere := ports.Nowhere(t)
 	b := newBed(t, func(b *bed, o *proxy.Options, _ *[]policy.Secret, _ *policy.Egress) {
-		b.pinTo(o, "api.test:443", l.Addr().String())
-		b.pinTo(o, "tunnel.test:443", l.Addr().String())
+		b.pinTo(o, "api.test:443", nowhere)
+		b.pinTo(o, "tunnel.test:443", nowhere)
 	})
 	b.refused(b.do(b.request("GET", "https://api.test/", "")), 502, "upstream_unreachable")
 	if _, status := b.tryConnect("tunnel.test:443", "Proxy-Authorization: Basic "+basic("kz", credential)+"\r\n"); status != 502 {

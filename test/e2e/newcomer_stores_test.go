@@ -11,6 +11,7 @@ import (
 	"kz/resolver/resolvertest/awsfake"
 	"kz/test/bed"
 	"kz/test/canary"
+	"kz/test/ports"
 )
 
 const (
@@ -82,13 +83,9 @@ func storeMissteps() []misstep {
 			hint: `^check that Vault runs there: vault status -address=http://127\.0\.0\.1:\d+$`,
 		}, func(n *newcomer, v *bed.Vault) {
 			n.logIn(v.Token)
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				n.t.Fatal(err)
-			}
-			_ = l.Close()
-			n.Env = append(n.Env, "AWAY="+l.Addr().String())
-			n.replace(v.Addr, "http://"+l.Addr().String())
+			away := ports.Free(n.t)
+			n.Env = append(n.Env, "AWAY="+away)
+			n.replace(v.Addr, "http://"+away)
 			n.trusts()
 		}, func(n *newcomer, v *bed.Vault) { // it is started, at that address
 			away := strings.TrimPrefix(n.Env[len(n.Env)-1], "AWAY=")

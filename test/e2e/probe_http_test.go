@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,16 +14,12 @@ import (
 
 	"kz/test/bed"
 	"kz/test/origin"
+	"kz/test/ports"
 )
 
 // closedPort has down.test be where nothing listens.
 func closedPort(t *testing.T, _ *bed.Bed, pins map[string]string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pins["down.test:443"] = l.Addr().String()
-	_ = l.Close()
+	pins["down.test:443"] = ports.Nowhere(t)
 }
 
 func upstreamDown(t *testing.T, e *entry) string {

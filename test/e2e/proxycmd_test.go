@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"kz/test/bed"
+	"kz/test/ports"
 )
 
 // certificates reads a PEM file that must hold certificates and nothing else.
@@ -245,25 +246,13 @@ func TestProxyStops(t *testing.T) {
 	})
 }
 
-// freePort is a port that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // TestSessionFile starts the proxy again: clients that were started before go on with what they have.
 func TestSessionFile(t *testing.T) {
 	t.Parallel()
 	b := bed.New(t)
 	value := b.Secret("API_KEY", bound)
 	session := b.Path("home/session")
-	flags := []string{"--session-file", session, "--listen", "127.0.0.1:" + freePort(t)}
+	flags := []string{"--session-file", session, "--listen", ports.Free(t)}
 	get := shell(bed.Program(t, "curl") + ` -sS -f -H "Authorization: Bearer $API_KEY" https://api.test/echo`)
 	first := b.StartProxy(flags...)
 	info, err := os.Stat(session)

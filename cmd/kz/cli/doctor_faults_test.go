@@ -20,6 +20,7 @@ import (
 
 	"kz/ca"
 	leak "kz/test/canary"
+	"kz/test/ports"
 )
 
 // patient is a machine and a user for kz doctor: a home, a project with a configuration in it, and no program on PATH but
@@ -149,12 +150,7 @@ var faults = []struct {
 	}, "value-unfit", weighsError, `swap = ["body"]`},
 	{"a clock that is an hour ahead of the store's", plantClock, "clock-skew", weighsError, "set this machine's clock"},
 	{"a host that is down", func(t *testing.T, p *patient) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = l.Close()
-		p.write("project/kz.toml", regexp.MustCompile(`"127.0.0.1:\d+"`).ReplaceAllString(p.config, fmt.Sprintf("%q", l.Addr())))
+		p.write("project/kz.toml", regexp.MustCompile(`"127.0.0.1:\d+"`).ReplaceAllString(p.config, fmt.Sprintf("%q", ports.Nowhere(t))))
 	}, "host-unreachable", weighsWarning, "upstream_proxy"},
 	{"a host whose authority nobody knows", func(_ *testing.T, p *patient) {
 		p.write("project/kz.toml", strings.Replace(p.config, "upstream_ca = \"../api.pem\"\n", "", 1))
