@@ -14,7 +14,7 @@ type room struct {
 // room; an arrow that is not here is not meant to be.
 var rooms = map[string]room{
 	"cmd/kz":        {kz: []string{"kz/cmd/kz/cli"}},
-	"cmd/kz/cli":    {kz: []string{"kz/…"}, modules: []string{"github.com/spf13/cobra", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term"}},
+	"cmd/kz/cli":    {kz: []string{"kz/…"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sync", "golang.org/x/sys", "golang.org/x/term"}},
 	"cmd/kz/config": {kz: []string{"kz/resolver", "kz/proxy/policy"}, modules: []string{"github.com/pelletier/go-toml/v2", "github.com/goccy/go-yaml"}},
 
 	"proxy": {

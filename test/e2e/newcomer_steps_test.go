@@ -199,7 +199,7 @@ func commandMissteps() []misstep {
 		{name: "run is left out", typed: "kz --blind -- true", code: 2, lay: ready, says: `^unknown flag: --blind$`, hint: "a program is started with `kz run --blind -- PROGRAM`", mend: retyped},
 		{name: "only the program is typed", typed: "kz curl https://api.test", code: 2, lay: ready, says: `^unknown command "curl"$`, hint: "a program is started with `kz run --blind -- PROGRAM`", mend: retyped},
 		{name: "no program", typed: "kz run --blind", code: 2, lay: ready, says: `^no command to run$`, hint: `for example: kz run --blind -- claude`, mend: retyped},
-		{name: "a flag with a slip in it", typed: "kz run --blnd -- true", code: 2, lay: ready, says: `^unknown flag: --blnd$`, hint: "see `kz run --help`",
+		{name: "a flag with a slip in it", typed: "kz run --blnd -- true", code: 2, lay: ready, says: `^unknown flag: --blnd$`, hint: "did you mean --blind\\? see `kz run --help`",
 			mend: func(n *newcomer, hint string) { n.types(commands(hint)[0]).Succeeds(n.t); retyped(n, hint) }},
 		{name: "a program that is not there", typed: "kz run --blind -- crul https://api.test", code: 127, lay: ready, says: `^executing "crul": not found$`, hint: `it is in no directory of the child's PATH`, mend: retyped},
 		{

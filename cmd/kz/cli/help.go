@@ -58,6 +58,7 @@ func help(root *cobra.Command, args []string) error {
 	switch {
 	case isCommand:
 		at.InitDefaultHelpFlag()
+		at.InitDefaultVersionFlag()
 		if err := at.Help(); err != nil {
 			return err
 		}

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"kz/cmd/kz/config"
 )
 
 // commandGroup is one section of `kz help`.
@@ -42,11 +46,13 @@ func newRootCmd(a *app) *cobra.Command {
 		Example:           rootExample,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
+		Version:           version(), // kz --version is what `kz version` prints
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	})
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.ui.w)
+	root.SetVersionTemplate(versionLine())
 	for _, g := range commandGroups(a) {
 		if len(g.commands) == 0 {
 			continue
@@ -111,9 +117,27 @@ func group(c *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 		if !at.HasParent() { // most likely one of kz run
 			return misuse(startsPrograms, "%v", err)
 		}
+		if near := nearFlag(at, err); near != "" {
+			return misuse("did you mean "+near+"? "+seeHelp(at), "%v", err)
+		}
 		return err
 	})
 	return c
+}
+
+// nearFlag is the flag of a command that an unknown one was probably meant to be; "" when none is near.
+func nearFlag(c *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return ""
+	}
+	word := cmp.Or(unknown.GetSpecifiedShortnames(), unknown.GetSpecifiedName()) // -blind is five short ones
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := config.Nearest(word, names); near != "" {
+		return "--" + near
+	}
+	return ""
 }
 
 const startsPrograms = "a program is started with `kz run --blind -- PROGRAM`"
@@ -121,6 +145,9 @@ const startsPrograms = "a program is started with `kz run --blind -- PROGRAM`"
 func unknownCommand(parent *cobra.Command, word string) error {
 	hint := seeHelp(parent)
 	if near := parent.SuggestionsFor(word); len(near) > 0 {
+		if nearest := config.Nearest(word, near); nearest != "" {
+			near = []string{nearest}
+		}
 		path := parent.CommandPath() + " "
 		hint = "did you mean `" + path + strings.Join(near, "` or `"+path) + "`?"
 	} else if !parent.HasParent() {

@@ -69,7 +69,9 @@ func TestRunMisuse(t *testing.T) {
 	for _, tt := range []struct{ name, line, want string }{
 		{"no command", "--blind", "kz: error: no command to run\nkz: hint: for example: kz run --blind -- claude\n"},
 		{"nothing after --", "--blind --", "kz: error: no command to run\n"},
-		{"an unknown flag", "--blnd -- p", "kz: error: unknown flag: --blnd\nkz: hint: see `kz run --help`\n"},
+		{"an unknown flag", "--blnd -- p", "kz: error: unknown flag: --blnd\nkz: hint: did you mean --blind? see `kz run --help`\n"},
+		{"a flag with one hyphen", "-blind -- p", "kz: hint: did you mean --blind? see `kz run --help`\n"},
+		{"a flag like no other", "--sandbox -- p", "kz: error: unknown flag: --sandbox\nkz: hint: see `kz run --help`\n"},
 		{"a level that is none", "--log-level loud -- p", "want debug, info, warn or error"},
 		{"a flag of the proxy in plain mode", "--audit a.log -- p", "kz: error: --audit is about the proxy, which only --blind has\n"},
 	} {
@@ -118,5 +120,29 @@ func TestProxyFlags(t *testing.T) {
 	a.ui.Error(execute(background(), root, strings.Fields("proxy --authority borrowed")))
 	if !strings.Contains(errs.String(), `unknown authority "borrowed"`) {
 		t.Errorf("stderr %q", errs)
+	}
+}
+
+func TestTheVersionIsAFlagToo(t *testing.T) {
+	t.Parallel()
+	var said [3]string
+	for i, word := range []string{"version", "--version", "-v"} {
+		a, stdout, stderr := testApp()
+		if err := execute(background(), newRootCmd(a), []string{word}); err != nil || stderr.Len() > 0 {
+			t.Errorf("kz %s: %v\n%s", word, err, stderr)
+		}
+		said[i] = stdout.String()
+	}
+	if !strings.HasPrefix(said[0], "kz ") || said[1] != said[0] || said[2] != said[0] {
+		t.Errorf("%q", said)
+	}
+}
+
+func TestOneNearCommandIsMeant(t *testing.T) {
+	t.Parallel()
+	a, _, stderr := testApp()
+	a.ui.Error(execute(background(), newRootCmd(a), []string{"trus"})) // two slips from run, too
+	if !strings.HasSuffix(stderr.String(), "kz: hint: did you mean `kz trust`?\n") {
+		t.Error(stderr)
 	}
 }

@@ -90,7 +90,7 @@ func nearService(variable string) string {
 		}
 	}
 	slices.Sort(names)
-	return nearest(variable, names)
+	return Nearest(variable, names)
 }
 
 // supply gives masked secrets what their entries leave out and the service of their variable is known to need. What a

@@ -4,7 +4,7 @@ import "strings"
 
 // suggestion is the known word nearest to what was written, as a hint; "" when none is near.
 func suggestion(written string, known []string) string {
-	if s := nearest(written, known); s != "" {
+	if s := Nearest(written, known); s != "" {
 		return `did you mean "` + s + `"?`
 	}
 	return ""
@@ -18,7 +18,8 @@ func didYouMean(written string, known []string) string {
 	return ""
 }
 
-func nearest(written string, known []string) string {
+// Nearest is the known word that was probably meant: one or two slips away; "" when none is.
+func Nearest(written string, known []string) string {
 	if len(written) > 40 {
 		return ""
 	}
