@@ -33,8 +33,10 @@ import (
 // maxOutput bounds a value.
 const maxOutput = 1 << 20
 
-// lingering is how long an output that a command has left open in a process of its own is read on.
-const lingering = time.Second
+// lingering is how long an output is read on that is open still when its command has ended: in a process that the command has
+// left behind, which is an error, or for a moment in another command that kz is about to start. That moment is long on a
+// machine that is busy: a child has all that is open in kz until it executes its program (fork(2), O_CLOEXEC in open(2)).
+const lingering = 5 * time.Second
 
 // variables are what every command gets, as far as they are set.
 var variables = []string{"PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR"}
