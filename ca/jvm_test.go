@@ -2,7 +2,10 @@ package ca
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"testing"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -13,7 +16,7 @@ func TestJavaTrustStore(t *testing.T) {
 	a, root, twin := newTestAuthority(t, Options{}), newTestAuthority(t, Options{}), newTestAuthority(t, Options{})
 	key := mustKeyPEM(t, root)
 	system := bytes.Join([][]byte{root.CertPEM(), key, twin.CertPEM()}, nil)
-	store, err := JavaTrustStore(system, a)
+	store, err := JavaTrustStore(Bundle(system, a))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +32,36 @@ func TestJavaTrustStore(t *testing.T) {
 			}
 		}
 	})
+	t.Run("it is what a library for PKCS#12 makes of them", func(t *testing.T) {
+		t.Parallel()
+		for name, system := range map[string][]byte{"three certificates": system, "the system's": systemRoots(t)} {
+			var entries []pkcs12.TrustStoreEntry
+			for rest := Bundle(system, a); ; {
+				var block *pem.Block
+				if block, rest = pem.Decode(rest); block == nil {
+					break
+				}
+				entries = append(entries, pkcs12.TrustStoreEntry{
+					Cert: &x509.Certificate{Raw: block.Bytes}, FriendlyName: fmt.Sprintf("kz-%d", len(entries)+1),
+				})
+			}
+			want, err := pkcs12.Passwordless.EncodeTrustStoreEntries(entries, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := JavaTrustStore(Bundle(system, a)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: %d bytes instead of %d, or others: %v", name, len(got), len(want), err)
+			}
+		}
+	})
+	t.Run("a block that is not base64 is left out", func(t *testing.T) {
+		t.Parallel()
+		broken := "-----BEGIN CERTIFICATE-----\nMIIB=x\n-----END CERTIFICATE-----\n"
+		got, err := JavaTrustStore(Bundle(append([]byte(broken), system...), a))
+		if err != nil || !bytes.Equal(got, store) {
+			t.Errorf("it makes a difference: %v", err)
+		}
+	})
 	t.Run("it holds no key", func(t *testing.T) {
 		t.Parallel()
 		block, _ := pem.Decode(key)
@@ -38,7 +71,7 @@ func TestJavaTrustStore(t *testing.T) {
 	})
 	t.Run("it holds the authority where the system has no roots", func(t *testing.T) {
 		t.Parallel()
-		store, err := JavaTrustStore(nil, a)
+		store, err := JavaTrustStore(Bundle(nil, a))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,14 +81,25 @@ func TestJavaTrustStore(t *testing.T) {
 	})
 }
 
+// systemRoots are this machine's, or none.
+func systemRoots(t *testing.T) []byte {
+	t.Helper()
+	roots, err := SystemRoots()
+	if err != nil && !errors.Is(err, ErrNoRoots) {
+		t.Fatal(err)
+	}
+	return roots
+}
+
 func BenchmarkJavaTrustStore(b *testing.B) {
 	system, err := SystemRoots()
 	if err != nil {
 		b.Skip(err)
 	}
-	a := newTestAuthority(b, Options{})
+	bundle := Bundle(system, newTestAuthority(b, Options{}))
+	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := JavaTrustStore(system, a); err != nil {
+		if _, err := JavaTrustStore(bundle); err != nil {
 			b.Fatal(err)
 		}
 	}

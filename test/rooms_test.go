@@ -34,7 +34,7 @@ var rooms = map[string]room{
 	"masking":        {kz: []string{"kz/masking/fields"}, banned: []string{"net", "net/http", "os", "time"}},
 	"masking/fields": {banned: []string{"net", "net/http", "os", "time"}},
 
-	"ca":            {modules: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/sync", "golang.org/x/sys", "software.sslmate.com/src/go-pkcs12"}, banned: []string{"math/rand", "math/rand/v2", "net/http"}},
+	"ca":            {modules: []string{"github.com/hashicorp/golang-lru/v2", "golang.org/x/crypto/cryptobyte", "golang.org/x/sync", "golang.org/x/sys"}, banned: []string{"math/rand", "math/rand/v2", "net/http"}},
 	"ca/truststore": {kz: []string{"kz/ca"}, modules: []string{"github.com/smallstep/truststore", "golang.org/x/sys", "howett.net/plist"}},
 
 	"resolver":         {modules: []string{"golang.org/x/sync"}},
@@ -79,7 +79,7 @@ var testOnly = room{
 	modules: []string{
 		"github.com/1Password/connect-sdk-go", "github.com/andybalholm/brotli", "github.com/coder/websocket", "github.com/goccy/go-yaml", "github.com/klauspost/compress",
 		"github.com/pelletier/go-toml/v2", "github.com/prometheus/common", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys",
-		"google.golang.org/grpc", "google.golang.org/protobuf",
+		"google.golang.org/grpc", "google.golang.org/protobuf", "software.sslmate.com/src/go-pkcs12",
 	},
 }
 

@@ -16,10 +16,11 @@ func (s *blind) caFilesIn(write func(name string, data []byte) (string, error)) 
 	if files.CA, err = write("ca.pem", s.Authority.CertPEM()); err != nil {
 		return caFiles{}, err
 	}
-	if files.Bundle, err = write("bundle.pem", ca.Bundle(system, s.Authority)); err != nil {
+	bundle := ca.Bundle(system, s.Authority)
+	if files.Bundle, err = write("bundle.pem", bundle); err != nil {
 		return caFiles{}, err
 	}
-	store, err := ca.JavaTrustStore(system, s.Authority)
+	store, err := ca.JavaTrustStore(bundle)
 	if err != nil {
 		return caFiles{}, fmt.Errorf("making the truststore for JVMs: %w", err)
 	}
