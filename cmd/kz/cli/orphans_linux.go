@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +13,7 @@ import (
 // adoptOrphans makes this process the parent of what its descendants leave behind (PR_SET_CHILD_SUBREAPER), where it can
 // also see to their end. What still runs when kz ends goes on to the first process, as it would have at once.
 func adoptOrphans() error {
-	if _, err := zombies(); err != nil {
+	if _, err := os.Stat("/proc/thread-self/children"); err != nil {
 		return nil //nolint:nilerr // a kernel that does not tell a process's children: nobody would reap them
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -55,24 +54,37 @@ func reap(seen map[int]bool) (ended map[int]bool) {
 
 // zombies are the children of this process that have ended and were not waited for.
 func zombies() (pids []int, err error) {
-	tasks, err := filepath.Glob("/proc/self/task/*/children")
-	if err != nil || len(tasks) == 0 {
-		return nil, os.ErrNotExist
+	children, err := childrenOf("self")
+	for _, pid := range children {
+		if stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); err == nil && isZombie(string(stat)) {
+			pids = append(pids, pid)
+		}
 	}
-	for _, task := range tasks {
-		children, err := os.ReadFile(task)
-		if os.IsNotExist(err) {
-			continue // the thread has ended
-		}
+	return pids, err
+}
+
+// childrenOf are the children of the process that has this name in /proc. A kernel that does not tell is an error.
+func childrenOf(process string) (pids []int, err error) {
+	tasks := "/proc/" + process + "/task/"
+	threads, err := os.ReadDir(tasks)
+	if err != nil {
+		return nil, err
+	}
+	told := false
+	for _, thread := range threads {
+		children, err := os.ReadFile(tasks + thread.Name() + "/children")
 		if err != nil {
-			return nil, err
+			continue // it has ended
 		}
-		for _, pid := range strings.Fields(string(children)) {
-			if stat, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil && isZombie(string(stat)) {
-				n, _ := strconv.Atoi(pid)
-				pids = append(pids, n)
+		told = true
+		for _, child := range strings.Fields(string(children)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				pids = append(pids, pid)
 			}
 		}
+	}
+	if !told {
+		return nil, os.ErrNotExist
 	}
 	return pids, nil
 }

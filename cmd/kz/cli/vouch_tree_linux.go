@@ -78,17 +78,10 @@ func (f *family) holds(wanted map[uint32]bool) map[uint32]bool {
 func (f *family) below() []int {
 	tree := []int{f.head}
 	for i := 0; i < len(tree); i++ {
-		tasks := "/proc/" + strconv.Itoa(tree[i]) + "/task/"
-		threads, _ := os.ReadDir(tasks)
-		for _, thread := range threads {
-			children, err := os.ReadFile(tasks + thread.Name() + "/children")
-			if err != nil {
-				continue // it has ended
-			}
-			for _, child := range strings.Fields(string(children)) {
-				if n, err := strconv.Atoi(child); err == nil && !f.without[n] && !slices.Contains(tree, n) {
-					tree = append(tree, n)
-				}
+		children, _ := childrenOf(strconv.Itoa(tree[i])) // one that has ended has none
+		for _, n := range children {
+			if !f.without[n] && !slices.Contains(tree, n) {
+				tree = append(tree, n)
 			}
 		}
 	}
