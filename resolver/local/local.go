@@ -94,7 +94,7 @@ func (s *Store) ResolveBatch(ctx context.Context, refs []resolver.Ref) []resolve
 		case err != nil:
 			out[i].Err = err
 		case !there:
-			out[i].Err = &resolver.Error{Kind: resolver.NotFound, Message: fmt.Sprintf("there is no %q in %s", ref.ID, s.opt.Path), Advice: "`kz put` stores it"}
+			out[i].Err = &resolver.Error{Kind: resolver.NotFound, Message: fmt.Sprintf("there is no %q in %s", ref.ID, s.opt.Path), Advice: "`kz put --missing` asks for each value that is not there yet"}
 		default:
 			out[i].Result, out[i].Err = resolver.PickField(resolver.Result{Secret: resolver.NewSecret(string(value))}, ref.Field, resolver.Field)
 		}
@@ -116,7 +116,7 @@ func (s *Store) all(ctx context.Context) (map[string][]byte, error) {
 	return resolver.Beside(ctx, s.opt.Timeout, func() (map[string][]byte, error) {
 		text, err := readPrivate(s.opt.Path)
 		if resolver.KindOf(err) == resolver.NotFound {
-			return nil, &resolver.Error{Kind: resolver.NotFound, Message: "there is no local store yet: no file " + s.opt.Path, Advice: "`kz put` makes it with its first value"}
+			return nil, &resolver.Error{Kind: resolver.NotFound, Message: "there is no local store yet: no file " + s.opt.Path, Advice: "`kz put --missing` asks for each value, and makes it"}
 		}
 		if err != nil {
 			return nil, err

@@ -55,6 +55,19 @@ func TestInitTakesADotenvFileToAStore(t *testing.T) {
 			}
 			kz("trust", "--yes", fmt.Sprintf("%x", sha256.Sum256(text)))
 			kz("put", "--missing", "--from", filepath.Base(dotenv))
+			if again := kz("put", "--missing", "--from", filepath.Base(dotenv)).Output(); !strings.Contains(again, "take these out of") || !strings.Contains(again, "GROQ_API_KEY, OWN_TOKEN") {
+				t.Errorf("of a file with what is stored it says %s", again)
+			}
+			newer := canary.Value("gsk_")
+			b.Watch("GROQ_API_KEY", newer)
+			if err := os.WriteFile(dotenv, []byte("GROQ_API_KEY="+newer+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			other := kz("put", "--missing", "--from", filepath.Base(dotenv)).Output()
+			if !strings.Contains(other, " has another value than .env, and keeps it") || strings.Contains(other, "take these out of") {
+				t.Errorf("of a file with another value it says %s", other)
+			}
+			kz("run", "--", "/bin/sh", "-c", `test "$GROQ_API_KEY" = "$1"`, "sh", groq)
 			if err := os.Remove(dotenv); err != nil {
 				t.Fatal(err)
 			}

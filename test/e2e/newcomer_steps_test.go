@@ -163,12 +163,12 @@ func valueMissteps() []misstep {
 			lay: func(n *newcomer) {
 				n.configure("[backends.own]\ntype = \"local\"\n\n[secrets.API_KEY]\nhosts = [\"api.test\"]\n")
 			},
-			says: `resolving API_KEY: own: not found: there is no local store yet`, hint: "`kz put` makes it with its first value",
+			says: `resolving API_KEY: own: not found: there is no local store yet`, hint: "`kz put --missing` asks for each value, and makes it",
 			mend: func(n *newcomer, hint string) {
 				v := canary.Value("k-")
 				n.Watch("API_KEY", v)
-				n.write("store/value", v)
-				n.types(commands(hint)[0] + " API_KEY < ../store/value").Succeeds(n.t)
+				n.write("store/values", "API_KEY="+v+"\n")
+				n.types(commands(hint)[0] + " --from ../store/values").Succeeds(n.t)
 				n.types(calls)
 				n.arrives(v)
 			},

@@ -257,6 +257,9 @@ func (a *app) openStores(cfg *config.Config, onValue func(string, resolver.Secre
 		return nil, nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(stores)) {
+		if cfg.Backends[name].Type == config.Local {
+			continue // where its key is, is said when that is made, and by tellExposure
+		}
 		if w, ok := stores[name].(resolver.Warner); ok {
 			for _, warning := range w.Warnings() {
 				a.ui.Warnf("backend %s: %s", name, warning)

@@ -103,11 +103,8 @@ func (a *app) examineConfiguration(f doctorFlags, record string) *setup {
 // storeWarning is what a store says of what is unsafe in how it is reached. What is to be done stands behind the semicolon.
 func storeWarning(text string) finding {
 	said, fix, _ := strings.Cut(text, "; ")
-	switch {
-	case strings.Contains(said, "is not https"):
+	if strings.Contains(said, "is not https") {
 		fix = "give the backend an https:// address"
-	case strings.Contains(said, "no keychain"):
-		fix = "use a store whose key lies in no file (`kz help stores`), " + contained
 	}
 	return finding{ID: "store-unsafe", Weight: weighsWarning, Title: said, Why: "the values could be had, or changed, by others than you", Fix: cmp.Or(fix, "`kz help stores` says how it is reached safely")}
 }

@@ -56,7 +56,7 @@ func (a *app) stateDir() (string, error) {
 	}
 	dir := filepath.Join(base, "kz")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("making the state directory: %w", err)
+		return "", withHint(fmt.Errorf("making the state directory: %w", err), "set XDG_STATE_HOME to a directory of your own that can be written")
 	}
 	info, err := os.Stat(dir)
 	if err != nil {

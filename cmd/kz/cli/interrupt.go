@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/signal"
 	"sync"
@@ -56,11 +56,14 @@ func takeOver(ctx context.Context) error {
 
 // interrupted is the error of a kz that was asked to stop; its exit code is a shell's.
 func interrupted(s os.Signal) error {
-	code := exitFailure
+	code, text := exitFailure, "interrupted"
+	if s != os.Interrupt {
+		text += " (" + s.String() + ")"
+	}
 	if n, ok := s.(syscall.Signal); ok {
 		code = exitSignalled + int(n)
 	}
-	return &interruption{cliError{err: fmt.Errorf("interrupted (%s)", s), code: code}}
+	return &interruption{cliError{err: errors.New(text), code: code}}
 }
 
 type interruption struct{ cliError }

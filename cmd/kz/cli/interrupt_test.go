@@ -49,7 +49,7 @@ func TestASignalLetsACommandCleanUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			expectLine(t, out, "cleaned up")
-			expectLine(t, out, "kz: error: interrupted (")
+			expectLine(t, out, "kz: error: interrupted")
 			if got := endedWith(t, cmd); got != code {
 				t.Errorf("exit code %d, want %d", got, code)
 			}

@@ -31,7 +31,7 @@ func newPutCmd(a *app) *cobra.Command {
 	var file, env, from string
 	var missing bool
 	c := &cobra.Command{
-		Use:   "put NAME",
+		Use:   "put [NAME]",
 		Short: "Store the value of a secret in its backend",
 		Long:  putLong,
 		Example: `  kz put STRIPE_KEY
@@ -45,6 +45,9 @@ func newPutCmd(a *app) *cobra.Command {
 			case !missing && len(args) > 1:
 				return misuse("the value is asked for, or read from standard input: kz put NAME < FILE; what was typed may be in the shell's history, so use another value",
 					"kz put takes only the NAME of a secret, %d arguments given", len(args))
+			case !missing && len(args) == 1 && strings.Contains(args[0], "="):
+				return misuse("the value is asked for, or read from standard input: kz put NAME < FILE; what was typed may be in the shell's history, so use another value",
+					"kz put takes the NAME of a secret, and no value beside it")
 			case !missing && len(args) == 0:
 				return misuse(usage(c)+", or kz put --missing", "kz put needs the NAME of a secret")
 			}
@@ -175,7 +178,11 @@ func (a *app) putMissing(ctx context.Context, file, env, from string) error {
 	for i, s := range cache.Report() {
 		sec := cfg.Secrets[i]
 		at := place{sec.Backend, sec.Ref}
-		if s.Err == nil || asked[at] {
+		if s.Err == nil {
+			given.compare(ctx, cache, sec)
+			continue
+		}
+		if asked[at] {
 			continue
 		}
 		if !errors.Is(s.Err, resolver.NotFound) {

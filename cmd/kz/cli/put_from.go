@@ -17,7 +17,8 @@ import (
 type dotenvValues struct {
 	file   string // "" when none was given
 	values map[string]resolver.Secret
-	stored []string // the variables whose values were stored
+	stored []string        // the variables whose values are stored, of now or of before
+	others []config.Secret // those that their stores have other values of
 }
 
 // readFrom takes the values of secrets out of a dotenv file; "" is no file. It reads the file once: it may be a pipe.
@@ -72,8 +73,28 @@ func (d *dotenvValues) done(name string) {
 	}
 }
 
+// compare notes whether the store of a secret that is not missing has the value of the file.
+func (d *dotenvValues) compare(ctx context.Context, cache *resolver.Cache, sec config.Secret) {
+	value, ok := d.values[sec.Name]
+	if !ok {
+		return
+	}
+	kept, err := cache.Get(ctx, sec.Name)
+	switch {
+	case err != nil:
+	case kept.Reveal() == value.Reveal():
+		d.done(sec.Name)
+	default:
+		d.others = append(d.others, sec)
+	}
+}
+
 // say says of which lines the file can be rid: of those that are stored elsewhere.
 func (d *dotenvValues) say(u *ui) {
+	for _, sec := range d.others {
+		u.Warnf("%s: %s has another value than %s, and keeps it", sec.Name, sec.Backend, d.file)
+		u.Hintf("`kz put %s --from %s` replaces it, wherever that is used; for a value of this project alone write a name under [secrets.%s]: name = \"…\"", sec.Name, d.file, sec.Label)
+	}
 	if len(d.stored) > 0 {
 		u.Hintf("take these out of %s, where a blind program can read them: %s", d.file, strings.Join(few(d.stored), ", "))
 	}
