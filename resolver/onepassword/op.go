@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -21,7 +22,8 @@ const (
 	maxAnswer = 4 << 20
 	// maxComplaint bounds what is read of op's standard error, to look for known phrases in it.
 	maxComplaint = 64 << 10
-	// drain is how long op's pipes may stay open once op itself has ended: what it leaves behind may hold them.
+	// drain is how long is waited for the end of what op prints once op itself has ended: what it leaves behind, such as its
+	// daemon, may hold the pipes.
 	drain = time.Second
 )
 
@@ -99,24 +101,62 @@ func (s *Store) run(ctx context.Context, at reference, stdin []byte, args ...str
 	stdout, stderr := &bounded{max: maxAnswer}, &bounded{max: maxComplaint, cut: true}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env, cmd.Dir = env, string(filepath.Separator)
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = stdout, stderr, drain
+	cmd.Stderr = stderr
 	if stdin != nil {
 		cmd.Stdin = bytes.NewReader(stdin)
 	}
 	ownGroup(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, s.noProgram(err)
-	}
-	ended := cmd.Wait()
+	ended, whole := printed(cmd, stdout, drain)
 	switch {
+	case cmd.Process == nil:
+		return nil, s.noProgram(ended)
 	case ctx.Err() != nil:
 		return nil, timedOut(ctx)
 	case stdout.full:
 		return nil, &resolver.Error{Kind: resolver.Unavailable, Message: "op prints more than 4 MiB", Advice: "check that the reference names one field"}
-	case ended == nil, errors.Is(ended, exec.ErrWaitDelay):
-		return stdout.kept, nil
+	case ended != nil && !errors.Is(ended, exec.ErrWaitDelay):
+		return nil, explain(string(stderr.kept), cmd.ProcessState.ExitCode(), at)
+	case !whole:
+		return nil, &resolver.Error{Kind: resolver.Unavailable, Message: "what op prints was not read to its end", Advice: "try again"}
 	}
-	return nil, explain(string(stderr.kept), cmd.ProcessState.ExitCode(), at)
+	return stdout.kept, nil
+}
+
+// printed runs a command to its end and takes what it prints. Nobody waits for longer than drain for what the command left
+// behind and what holds its output open. whole: all that the command itself has written was taken, however late this process
+// came to read it; half a value would be taken for a value.
+func printed(cmd *exec.Cmd, to *bounded, drain time.Duration) (ended error, whole bool) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err, false
+	}
+	defer r.Close()
+	cmd.Stdout, cmd.WaitDelay = w, drain
+	err = cmd.Start()
+	_ = w.Close()
+	if err != nil {
+		return err, false
+	}
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(struct{ io.Writer }{to}, r)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			_ = r.Close() // the command writes in vain
+		}
+		copied <- err
+	}()
+	ended = cmd.Wait()
+	select {
+	case err = <-copied:
+	case <-time.After(drain):
+		if r.SetReadDeadline(time.Now()) != nil {
+			_ = r.Close() // as on Windows: that ends the read, too
+		}
+		if err = <-copied; errors.Is(err, os.ErrDeadlineExceeded) {
+			err = takeRest(r, to)
+		}
+	}
+	return ended, err == nil
 }
 
 func timedOut(ctx context.Context) error {
