@@ -194,7 +194,7 @@ func TestAnOddStatusIsABadGateway(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{"000", "099", "999", "100", "199"} {
 		b := newBed(t, rawUpstream("HTTP/1.1 "+status+" Odd\r\nContent-Length: 0\r\n\r\n", closeNotify))
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		resp, err := b.client.Do(b.request("POST", "https://api.test/", "x").WithContext(ctx))
 		cancel()
 		if err != nil {

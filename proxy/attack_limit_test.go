@@ -159,7 +159,7 @@ func TestConnectionsBeyondTheLimitWait(t *testing.T) {
 		t.Errorf("a third connection was served: %v", err)
 	}
 	_ = conns[0].Close()
-	_ = conns[2].SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conns[2].SetReadDeadline(time.Now().Add(30 * time.Second))
 	if _, err := conns[2].Read(make([]byte, 1)); err != nil {
 		t.Errorf("it was not served later: %v", err)
 	}

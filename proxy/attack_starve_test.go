@@ -45,12 +45,12 @@ func TestBodiesThatAreNotTakenStopNoOtherClient(t *testing.T) {
 			over <- err
 		}()
 	}
-	for end := time.Now().Add(10 * time.Second); stuck.Load() < 4 && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); stuck.Load() < 4 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	for _, h2 := range []bool{true, false} {
 		client := b.newClient(h2)
-		client.Timeout = 5 * time.Second
+		client.Timeout = 30 * time.Second
 		for _, n := range []int64{10, 4 << 20} {
 			got, err := post(t.Context(), client, "/", n)
 			if err != nil || h2 && got != fmt.Sprint(n, nil, "HTTP/2.0") {
@@ -65,7 +65,7 @@ func TestBodiesThatAreNotTakenStopNoOtherClient(t *testing.T) {
 			t.Error("a body that nobody took was answered")
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); stuck.Load() > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); stuck.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the upstream still has what its client has left")
 		}

@@ -55,7 +55,7 @@ func TestADeadAddressCostsAQuarterOfASecond(t *testing.T) {
 			}
 			_ = conn.Close()
 			took := time.Since(start)
-			if t.Log(took); took > 2*time.Second || took < attemptDelay {
+			if t.Log(took); took > 5*time.Second || took < attemptDelay {
 				t.Errorf("it took %s", took)
 			}
 		})

@@ -283,7 +283,7 @@ func (b *bed) upstreamGot() received {
 	select {
 	case g := <-b.got:
 		return g
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		b.t.Fatal("the upstream received nothing")
 		panic("unreachable")
 	}
@@ -323,13 +323,12 @@ func (b *bed) refused(a answer, status int, code string) refusalError {
 // event waits for the one event that f accepts.
 func (b *bed) event(f func(audit.Event) bool) audit.Event {
 	b.t.Helper()
-	for range 500 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		for _, e := range b.audit.Events() {
 			if f(e) {
 				return e
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	b.t.Fatalf("no such event in %+v", b.audit.Events())
 	panic("unreachable")

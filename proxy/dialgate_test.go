@@ -97,13 +97,13 @@ func TestRequestsToAHostOfHTTP1DoNotWaitForEachOther(t *testing.T) {
 	b := newBed(t, func(b *bed, o *proxy.Options, secrets *[]policy.Secret, _ *policy.Egress) {
 		s.start(b, o, secrets, false, 40)
 	})
-	statuses, took := together(b, 40)
+	statuses, _ := together(b, 40)
 	if statuses[http.StatusOK] != 40 || s.conns.Load() < 40 {
 		t.Errorf("the answers are %v, by %d connections", statuses, s.conns.Load())
 	}
-	// One handshake to learn what it speaks, the others beside each other; in a row they would take 8 s.
-	if took > 4*time.Second {
-		t.Errorf("40 requests took %s", took)
+	// One handshake to learn what it speaks, the others beside each other. Each takes 200 ms: in a row no two would be under way.
+	if n := s.most.Load(); n < 5 {
+		t.Errorf("only %d handshakes were under way at the same time", n)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestWhoWaitsForADialLearnsThatItFailed(t *testing.T) {
 	if statuses[http.StatusBadGateway] != 40 {
 		t.Errorf("the answers are %v", statuses)
 	}
-	if took > 5*time.Second || conns.Load() > 20 {
+	if took > 10*time.Second || conns.Load() > 20 { // one after the other they would take 12 s
 		t.Errorf("40 requests took %s and %d connections", took, conns.Load())
 	}
 }

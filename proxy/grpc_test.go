@@ -79,7 +79,7 @@ func receive(t *testing.T, s interface{ RecvMsg(any) error }) (string, error) {
 	select {
 	case err := <-got:
 		return string(m), err
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("a message was held back")
 		panic("unreachable")
 	}

@@ -69,7 +69,7 @@ func TestAStalledAnswerEndsWithItsClient(t *testing.T) {
 		for i := range tries {
 			select {
 			case <-s.over:
-			case <-time.After(10 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Fatalf("h2 %v: %d of %d connections to the upstream were left", h2, tries-i, tries)
 			}
 		}

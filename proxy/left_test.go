@@ -265,7 +265,7 @@ func (b *bed) nothingLeft(before goleak.Option) {
 	b.t.Helper()
 	var err error
 	upstream := goleak.IgnoreAnyFunction("kz/proxy_test.leftBed.func1")
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		b.client.CloseIdleConnections()
 		if err = goleak.Find(before, upstream); err == nil {
 			return

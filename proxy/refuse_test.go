@@ -260,7 +260,7 @@ func TestUpstreamsMustProveTheirName(t *testing.T) {
 						return
 					}
 					defer conn.Close()
-					_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+					_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 					if config == nil {
 						fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n")
 						return
@@ -420,7 +420,7 @@ func TestAClientHelloBehindConnectIsNotLost(t *testing.T) {
 			pool = b.originPool()
 		}
 		tc := tls.Client(&eager{Conn: conn, head: head}, &tls.Config{ServerName: host, RootCAs: pool})
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 		if err := tc.Handshake(); err != nil {
 			t.Errorf("%s: %v", host, err)
 		}

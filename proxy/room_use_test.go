@@ -13,7 +13,7 @@ import (
 // eventuallyHeld waits until what b's proxy holds is as ok says.
 func eventuallyHeld(t *testing.T, b *bed, what string, ok func(heads, bodies, coders int64) bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		heads, bodies, coders := b.proxy.Held()
 		if ok(heads, bodies, coders) {
 			return

@@ -113,7 +113,7 @@ func TestNobodyVouchesForACredentialThatIsWrong(t *testing.T) {
 	} {
 		for _, request := range []string{plainTunnel, plainRequest} {
 			conn := b.dialProxy()
-			_ = conn.SetDeadline(time.Now().Add(5 * time.Second)) // a tunnel would stay open
+			_ = conn.SetDeadline(time.Now().Add(30 * time.Second)) // a tunnel would stay open
 			a := b.speak(conn, strings.TrimSuffix(request, "\r\n")+header+"\r\n")
 			b.refused(a, 407, "proxy_credential")
 			if a.StatusCode != 407 {

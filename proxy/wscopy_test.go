@@ -216,7 +216,7 @@ func (l *link) comes(b, want []byte) {
 		select {
 		case p := <-l.out:
 			got = append(got, p...)
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			l.t.Fatalf("held back: %.80q came for %.80q", got, b)
 		}
 	}
