@@ -100,6 +100,7 @@ const widest = 100
 // Main runs kz with the process's arguments and returns its exit code.
 func Main() (code int) {
 	hidden := hideCrashes() // first: what comes after takes os.Stderr
+	startUncollected()
 	a := newApp()
 	defer func() {
 		if v := recover(); v != nil {

@@ -8,15 +8,15 @@ import (
 )
 
 // caFilesIn writes the public CA files, and those that point clients at them. write tells the path by which a client knows a file.
-func (s *blind) caFilesIn(write func(name string, data []byte) (string, error)) (files caFiles, err error) {
+func (id *identity) caFilesIn(write func(name string, data []byte) (string, error)) (files caFiles, err error) {
 	system, err := ca.SystemRoots()
 	if err != nil && !errors.Is(err, ca.ErrNoRoots) {
 		return caFiles{}, fmt.Errorf("reading the system's roots: %w", err)
 	}
-	if files.CA, err = write("ca.pem", s.Authority.CertPEM()); err != nil {
+	if files.CA, err = write("ca.pem", id.Authority.CertPEM()); err != nil {
 		return caFiles{}, err
 	}
-	bundle := ca.Bundle(system, s.Authority)
+	bundle := ca.Bundle(system, id.Authority)
 	if files.Bundle, err = write("bundle.pem", bundle); err != nil {
 		return caFiles{}, err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"math"
+	"os"
 	"runtime/debug"
 	"time"
 )
@@ -14,6 +15,24 @@ const heapRoom = 16 << 20
 // newHeapRoom makes the collector wait longer for as long as the result is held. Nothing is ever written to it, so that
 // it takes address space and no memory.
 func newHeapRoom() []byte { return make([]byte, heapRoom) }
+
+const (
+	// startTime is longer than a start takes that no store keeps waiting.
+	startTime = time.Second
+	// startPercent has the collector begin at 40 MB, for Go's own 100 stands for 4 (gctrace, runtime package): more than a start
+	// makes, and the room with it.
+	startPercent = 1000
+)
+
+// startUncollected keeps the collector from running in the first moments, in which there is little to collect, and a program
+// waits to be started. GOGC says otherwise.
+func startUncollected() {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	before := debug.SetGCPercent(startPercent)
+	time.AfterFunc(startTime, func() { debug.SetGCPercent(before) })
+}
 
 // memoryGoal is what Go's collector works harder to stay under: by itself it lets as much garbage lie as there is in use. With
 // what is not the heap's, and without the room, which is never touched, a session stays below 200 MB in memory. GOMEMLIMIT says

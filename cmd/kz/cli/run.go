@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -72,23 +73,27 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 	if f.NoForceProxy {
 		a.ui.Warnf("--no-force-proxy: the program is not told of the proxy: what does not find it sends masks")
 	}
-	s, err := a.newBlind(cfg, secrets, blindOptions{AnyHost: f.AnyHost, Audit: f.Audit, LogLevel: f.LogLevel, Vouched: newVouch()})
+	id, err := newIdentity()
 	if err != nil {
-		return err
+		return fmt.Errorf("making the session: %w", err)
 	}
-	defer s.close()
 	dir, err := a.newRunDir()
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	// The values and the public files are got at the same time: a person waits for both.
+	// The public files are made beside all else that must be there before the child starts: a person waits for the longer one.
+	var made errgroup.Group
 	var files caFiles
+	made.Go(func() (err error) { files, err = id.caFilesIn(dir.Write); return err })
+	defer func() { _ = made.Wait() }() // before the directory goes
+	s, err := a.newBlind(cfg, secrets, blindOptions{AnyHost: f.AnyHost, Audit: f.Audit, LogLevel: f.LogLevel, Identity: id, Vouched: newVouch()})
+	if err != nil {
+		return err
+	}
+	defer s.close()
 	watched := a.watch(s.cache, s.names(), runPatience)
-	var both errgroup.Group
-	both.Go(func() error { return s.resolve(ctx) })
-	both.Go(func() (err error) { files, err = s.caFilesIn(dir.Write); return err })
-	err = both.Wait()
+	err = s.resolve(ctx)
 	watched()
 	if err != nil {
 		return err
@@ -100,6 +105,9 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 	}
 	go func() { _ = s.proxy.Serve(l) }()
 	defer a.openControl(s, "kz run", reloader{a, f.Config, f.Env, f.Only}).close()
+	if err := made.Wait(); err != nil {
+		return err
+	}
 	env, report, err := childEnv(envSpec{
 		Parent: a.environ, Secrets: s.variables(ctx), Blind: s.environment(s.proxyURL(l.Addr().String()), files),
 		Clean: f.CleanEnv, Keep: f.KeepEnv, KeepProxy: f.NoForceProxy,
