@@ -155,7 +155,7 @@ func TestPrompts(t *testing.T) {
 	t.Run("one that nobody answers ends with the limit, and is taken back", func(t *testing.T) {
 		t.Parallel()
 		f := &fakeService{}
-		s := open(t, serve(t, f), func(o *keychain.Options) { o.Timeout = 300 * time.Millisecond })
+		s := open(t, serve(t, f), func(o *keychain.Options) { o.Timeout = 3 * time.Second })
 		_, err := s.Resolve(t.Context(), resolver.Ref{ID: "k"})
 		fails(t, err, resolver.TimedOut, "waiting for its password")
 		arrives(t, f.dismissed)

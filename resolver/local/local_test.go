@@ -317,5 +317,5 @@ func TestAPutThatWaitsForAnotherEndsInTime(t *testing.T) {
 	if err := s.Put(t.Context(), resolver.Ref{ID: "A"}, resolver.NewSecret("after")); resolver.KindOf(err) != resolver.TimedOut {
 		t.Error(err)
 	}
-	expect(t, s, resolver.Ref{ID: "A"}, "before") // reading needs no lock
+	expect(t, open(t, local.Options{Path: path}), resolver.Ref{ID: "A"}, "before") // reading needs no lock
 }

@@ -42,7 +42,7 @@ func (f *framingBed) compare(t *testing.T, o *framing.Origin, list []*said, shar
 		t.Fatal(err)
 	}
 	var lines []bed.Line
-	for end := time.Now().Add(5 * time.Second); len(lines) < answered && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); len(lines) < answered && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		lines = nil
 		for _, l := range f.Audit() {
 			if l.Host == host && l.Kind == "request" {
