@@ -26,8 +26,8 @@ func (c caCommands) installCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Make an authority and put it into this machine's trust stores",
-		Long: `Makes an authority that is bound to the hosts of the configuration and valid for 30 days,
-shows what trusting it means, asks, and puts it into the stores of the system and, where
+		Long: `Make an authority that is bound to the hosts of the configuration and valid for 30 days,
+show what trusting it means, ask, and put it into the stores of the system and, where
 their tools are installed, of Firefox and Chromium (certutil) and of the JDK in JAVA_HOME.
 
 Without a terminal the first call makes the authority and says its fingerprint; a second

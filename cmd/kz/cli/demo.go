@@ -178,14 +178,16 @@ func (a *app) demo(ctx context.Context) error {
 	}
 	p := func(format string, args ...any) { fmt.Fprintf(a.stdout, format+"\n", args...) }
 	p("A blind agent calls an API. All of it runs on this machine.\n")
-	p("the store holds     %s = %s  (made up for this demo)", demoKey, value)
+	p("the store holds     %s = %s  (made up)", demoKey, value)
 	p("the agent holds     %s = %s", demoKey, report.Holds)
-	p("the agent sends     GET https://%s/v1/me, Authorization: Bearer %s", demoHost, report.Holds)
-	p("the API received    Authorization: %s", strings.TrimPrefix(received, demoHost+" "))
+	p("the agent calls     https://%s/v1/me", demoHost)
+	p("the agent sends     Bearer %s", report.Holds)
+	p("the API received    %s", strings.TrimPrefix(received, demoHost+" "))
 	p("the API answered    {\"your_key\":%q}", value)
 	p("the agent got back  %s", report.GotBack)
 	p("the agent tries     https://%s/ and gets %s", demoOther, refusalCode(report.Elsewhere))
 	p("\nThe key was never in the agent's environment, output or answers.")
+	p("With a key of yours: `kz help quickstart`")
 	return checkDemo(report, received, value, len(api.received))
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"io"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -41,23 +40,19 @@ var exposures = []struct {
 	{"ssh-agent", "a program that runs as you can log in with its keys", "`ssh-add -c` asks you for each use, `ssh-add -D` empties it, `env -u SSH_AUTH_SOCK kz run …` hides it", weighsWarning},
 	{"docker", "whoever may use it can be root on this machine, and read everything", "use it rootless, take your user out of its group (docker), " + contained, weighsWarning},
 	{"keyring", "an unlocked keyring gives its secrets to every program of yours", "lock it while agents run, " + contained, weighsNote},
-	{"dotenv", "it is a credential in plain text in a file that the program works beside", "`kz init` takes the names over and `kz put NAME` the values; then remove them there", weighsWarning},
+	{"dotenv", "it is a credential in plain text in a file that the program works beside", "`kz init` takes the names over and `kz put --missing --from FILE` the values; then remove them there", weighsWarning},
 }
 
 // examineExposure says what a program of this user could read without kz.
 func (a *app) examineExposure(cfg *config.Config) []finding {
 	byKind := map[string][]string{}
-	own := map[string]bool{}
-	for _, e := range a.exposed(cfg) {
-		own[e.path] = own[e.path] || e.kind == "store"
+	exposed := a.exposed(cfg)
+	for _, e := range exposed {
 		if e.path == "" || unguarded(e) {
 			byKind[e.kind] = append(byKind[e.kind], e.what)
 		}
 	}
-	for _, dir := range a.workDirs() {
-		credentials, _ := examineDotenv(dir, func(name string) bool { return isDotenv(name) && !own[filepath.Join(dir, name)] })
-		byKind["dotenv"] = append(byKind["dotenv"], credentials...)
-	}
+	byKind["dotenv"] = a.dotenvCredentials(exposed)
 	byKind["startup"] = a.startupCredentials()
 	var found []finding
 	for _, x := range exposures {

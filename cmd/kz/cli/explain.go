@@ -25,7 +25,7 @@ func newExplainCmd(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain NAME",
 		Short: "Say where a secret lives and may go, and what was done with it",
-		Long: `Says of one secret where it lives, which hosts and places it is bound to and by
+		Long: `Say of one secret where it lives, which hosts and places it is bound to and by
 what, what a blind program has of it, and what the audit knows: where it was
 swapped, where it was withheld and why, with what to write if it should not
 have been, and what was taken out of answers.

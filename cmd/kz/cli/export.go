@@ -17,7 +17,7 @@ type exportFlags struct {
 	Shell       string // "": that of SHELL
 }
 
-const exportLong = `Prints the commands that set each secret to its real value, for a shell to
+const exportLong = `Print the commands that set each secret to its real value, for a shell to
 evaluate. The values are then in that shell and in every program it starts: for
 a program that you do not trust, use kz run --blind.
 
@@ -38,7 +38,7 @@ func newExportCmd(a *app) *cobra.Command {
 	}
 	configFlags(c, &f.Config, &f.Env)
 	c.Flags().StringSliceVar(&f.Only, "only", nil, "print just these secrets (`NAME,NAME`)")
-	shellFlag(c, &f.Shell, "print the commands of this shell: bash, zsh or fish (default: that of $SHELL)")
+	shellFlag(c, &f.Shell, "print the commands of this `SHELL`: bash, zsh or fish (default: that of $SHELL)")
 	_ = c.RegisterFlagCompletionFunc("only", a.completeSecrets(&f.Config, &f.Env))
 	return c
 }

@@ -41,13 +41,30 @@ type exposed struct {
 }
 
 // exposure lists what a program of this user could read of credentials without asking kz: only what is there and open to
-// it. The files of the configuration come first.
+// it. What lies in dotenv files beside the program comes first, then the files of the configuration.
 func (a *app) exposure(cfg *config.Config) []string {
+	found := a.exposed(cfg)
 	var all []string
-	for _, e := range a.exposed(cfg) {
+	for _, c := range a.dotenvCredentials(found) {
+		all = append(all, "credentials"+c[strings.LastIndex(c, " in "):])
+	}
+	slices.Sort(all)
+	for _, e := range found {
 		all = append(all, e.what)
 	}
 	return slices.Compact(all)
+}
+
+// dotenvCredentials are what the dotenv files here hold of credentials, each as "NAME in FILE", but for those of stores.
+func (a *app) dotenvCredentials(found []exposed) (all []string) {
+	for _, dir := range a.workDirs() {
+		credentials, _ := examineDotenv(dir, func(name string) bool {
+			path := filepath.Join(dir, name)
+			return isDotenv(name) && !slices.ContainsFunc(found, func(e exposed) bool { return e.kind == "store" && e.path == path })
+		})
+		all = append(all, credentials...)
+	}
+	return all
 }
 
 // exposed is exposure with the kind of each.

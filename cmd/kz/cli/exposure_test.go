@@ -46,6 +46,18 @@ func TestExposure(t *testing.T) {
 	if got, want := say(store(secrets)), "kz: not isolated: the program runs as you, and could still read or use ~/project/secrets.env, ~/.aws/credentials, ~/.vault-token\n"; got != want {
 		t.Errorf("it says %q, want %q", got, want)
 	}
+	here := filepath.Join(home, "project")
+	for _, name := range []string{".env", ".env.local"} {
+		if err := os.WriteFile(filepath.Join(here, name), []byte("API_KEY=canary-1\nOTHER_TOKEN=canary-2\nLEVEL=3\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, _, stderr := testApp("HOME="+home, "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent", "DOCKER_HOST=/nonexistent")
+	a.cwd = func() (string, error) { return here, nil }
+	a.tellExposure(store(filepath.Join(here, ".env.local"))) // as a store it is named once
+	if got, want := stderr.String(), "read or use credentials in .env, ~/project/.env.local, ~/.aws/credentials, "; !strings.Contains(got, want) || strings.Contains(got, "canary") {
+		t.Errorf("beside dotenv files it says %q, want %q", got, want)
+	}
 	jwt := put("pod/token")
 	pod := &config.Config{Backends: map[string]config.Backend{"vault": {Type: config.HashicorpVault,
 		Settings: map[string]config.Setting{"auth": {Value: config.AuthKubernetes}, "jwt_path": {Value: jwt}}}}}

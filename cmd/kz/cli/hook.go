@@ -15,7 +15,7 @@ import (
 	"kz/cmd/kz/config"
 )
 
-const hookLong = `Prints what a shell runs at its start to have the real values of a directory's
+const hookLong = `Print what a shell runs at its start to have the real values of a directory's
 secrets while it is there, and no longer: they are set when you enter a directory
 with an approved configuration, or approve it, and taken away when you leave.
 Where it is not approved nothing is set, and kz says so once.
@@ -47,7 +47,7 @@ func newHookCmd(a *app) *cobra.Command {
 			return a.hook(shellName)
 		},
 	}
-	shellFlag(c, &shellName, "the shell to print for: bash, zsh or fish")
+	shellFlag(c, &shellName, "the `SHELL` to print for: bash, zsh or fish")
 	c.Flags().StringVar(&state, "step", "", "what the hook itself calls, with what the step before left")
 	_ = c.Flags().MarkHidden("step")
 	return c

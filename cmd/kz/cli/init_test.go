@@ -131,7 +131,7 @@ func TestInitWritesWhatItFinds(t *testing.T) {
 			}
 			written, _ := os.ReadFile(w.file())
 			for line := range bytes.Lines(written) {
-				if len(line) > 101 {
+				if len(line) > 81 && !bytes.Contains(line, []byte(" # ")) { // with its line end; a setting may be long
 					t.Errorf("a long line: %s", line)
 				}
 			}

@@ -11,7 +11,7 @@ const initialHead = `# Which secrets the programs here need, where each is kept 
 # No value is ever in this file: it may be committed. It holds once a person has
 # approved it, with kz trust, and again when it has changed. All its keys are in
 # kz help configuration. What is for one machine alone goes into
-# .keyzero.local.toml, which is laid over it and best stays out of the repository.
+# .keyzero.local.toml, which is laid over it; keep that out of the repository.
 
 `
 
@@ -24,6 +24,9 @@ func initialText(store initialStore, secrets []foundSecret, project string) stri
 		fmt.Fprintf(&b, "# The backend %s, %s, is in the user's own file.\n", store.name, kind.Label)
 	} else {
 		fmt.Fprintf(&b, "# %s: %s.\n", kind.Label, kind.Help)
+		if store.typ == config.Local {
+			b.WriteString("# Your projects share it: what has one name in two of them has one value. For\n# one of this project alone write name = \"…\" in the secret.\n")
+		}
 		b.WriteString(config.BackendText(".toml", store.name, store.typ, store.settings))
 	}
 	project = plainName(project)

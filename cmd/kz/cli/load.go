@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,6 +109,12 @@ func noConfiguration(cfg *config.Config) error {
 	if len(cfg.Secrets) > 0 {
 		return nil
 	}
-	return withHint(fmt.Errorf("no secrets are configured here"),
-		"`kz init` writes a .keyzero.toml; `kz help quickstart` shows the way")
+	err := errors.New("no secrets are configured here")
+	if len(cfg.Environments) > 0 {
+		return withHint(err, "there are only environment sections; --env NAME chooses one: %s", strings.Join(few(cfg.Environments), ", "))
+	}
+	if slices.ContainsFunc(cfg.Sources, func(from config.Source) bool { return from.Discovered }) { // kz init leaves a file as it is
+		return withHint(err, "`kz add` writes one into the file; `kz help quickstart` shows the way")
+	}
+	return withHint(err, "`kz init` writes a .keyzero.toml; `kz help quickstart` shows the way")
 }

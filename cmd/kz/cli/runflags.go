@@ -161,7 +161,7 @@ func proxyCommand(serve func(ctx context.Context, f proxyFlags) error) *cobra.Co
 type modeValue fs.FileMode
 
 func (m *modeValue) String() string { return fmt.Sprintf("%04o", uint32(*m)) }
-func (m *modeValue) Type() string   { return "mode" }
+func (m *modeValue) Type() string   { return "MODE" }
 
 func (m *modeValue) Set(s string) error {
 	switch strings.TrimLeft(s, "0") {
@@ -197,7 +197,7 @@ var levels = []cobra.Completion{"debug", "info", "warn", "error"}
 type levelValue slog.Level
 
 func (l *levelValue) String() string { return levels[max(0, min(3, (int(*l)+4)/4))] }
-func (l *levelValue) Type() string   { return "level" }
+func (l *levelValue) Type() string   { return "LEVEL" }
 
 func (l *levelValue) Set(s string) error {
 	for i, name := range levels {

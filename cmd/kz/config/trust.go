@@ -33,7 +33,7 @@ func TrustPath(getenv func(string) string) (string, error) {
 	if !filepath.IsAbs(base) {
 		h := homeDir(getenv)
 		if h == "" {
-			return "", trustError{"neither XDG_STATE_HOME nor HOME is set", "set HOME"}
+			return "", trustError{"neither XDG_STATE_HOME nor HOME is set", "set HOME, or XDG_STATE_HOME to a directory of your own"}
 		}
 		base = filepath.Join(h, ".local", "state")
 	}
