@@ -98,7 +98,7 @@ func TestControlSocketIsTheUsersAlone(t *testing.T) {
 		if paths, all := a.controlSockets(); len(c.path) < 150 || len(paths) != 1 || !all {
 			t.Fatalf("the socket is %s", c.path)
 		}
-		if r, err := askControl(c.path, opReload, 5*time.Second); err != nil || r.Session != "5e5510" {
+		if r, err := askControl(c.path, opReload, 30*time.Second); err != nil || r.Session != "5e5510" {
 			t.Errorf("got %+v, %v", r, err)
 		}
 	})
@@ -109,11 +109,11 @@ func TestControlPeer(t *testing.T) {
 	t.Run("one of this user, outside the session, may reload", func(t *testing.T) {
 		t.Parallel()
 		_, c, reloads := control(t, me, outside)
-		r, err := askControl(c.path, opReload, 5*time.Second)
+		r, err := askControl(c.path, opReload, 30*time.Second)
 		if err != nil || reloads.Load() != 1 || len(r.Changed) != 1 || r.Command != "kz proxy" {
 			t.Errorf("%d reloads, %+v, %v", reloads.Load(), r, err)
 		}
-		if r, err := askControl(c.path, opInside, 5*time.Second); err != nil || r.Inside {
+		if r, err := askControl(c.path, opInside, 30*time.Second); err != nil || r.Inside {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -121,7 +121,7 @@ func TestControlPeer(t *testing.T) {
 		t.Parallel()
 		_, c, reloads := control(t, user(os.Geteuid()+1), outside)
 		for _, op := range []string{opReload, opInside} {
-			if r, err := askControl(c.path, op, 5*time.Second); err == nil || reloads.Load() != 0 {
+			if r, err := askControl(c.path, op, 30*time.Second); err == nil || reloads.Load() != 0 {
 				t.Errorf("%s: %+v", op, r)
 			}
 		}
@@ -129,11 +129,11 @@ func TestControlPeer(t *testing.T) {
 	t.Run("one inside the session is refused, and told that it is inside", func(t *testing.T) {
 		t.Parallel()
 		_, c, reloads := control(t, me, within)
-		r, err := askControl(c.path, opReload, 5*time.Second)
+		r, err := askControl(c.path, opReload, 30*time.Second)
 		if err != nil || reloads.Load() != 0 || len(r.Errors) != 1 || len(r.Changed) != 0 {
 			t.Errorf("%d reloads, %+v, %v", reloads.Load(), r, err)
 		}
-		if r, err := askControl(c.path, opInside, 5*time.Second); err != nil || !r.Inside {
+		if r, err := askControl(c.path, opInside, 30*time.Second); err != nil || !r.Inside {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -148,7 +148,7 @@ func TestControlPeer(t *testing.T) {
 			known <- p
 			return p, err
 		}, outside)
-		if _, err := askControl(c.path, opInside, 5*time.Second); err != nil {
+		if _, err := askControl(c.path, opInside, 30*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if got := <-known; got.uid != os.Geteuid() || got.pid != os.Getpid() {
@@ -219,7 +219,7 @@ func TestControlRequestsAreBounded(t *testing.T) {
 		_ = held[len(held)-1].SetReadDeadline(time.Now().Add(10 * time.Second))
 		_, _ = held[len(held)-1].Read(make([]byte, 1))
 		freed.Store(true)
-		if r, err := askControl(c.path, opReload, 5*time.Second); err != nil || reloads.Load() != 1 {
+		if r, err := askControl(c.path, opReload, 30*time.Second); err != nil || reloads.Load() != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
 		_ = held[0].SetReadDeadline(time.Now().Add(30 * time.Second))

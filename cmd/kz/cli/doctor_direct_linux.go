@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"net/netip"
 	"os"
 	"slices"
@@ -22,7 +23,7 @@ const maxDirect = 64
 // watchDirect notes the addresses off loopback that descendants of this process are connected to, until it is asked. kz
 // itself is none of them.
 func watchDirect() func() []string {
-	w := &directWatch{self: os.Getpid(), known: map[string]bool{}}
+	w := &directWatch{run: &family{head: os.Getpid()}, known: map[uint32]bool{}}
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -46,13 +47,13 @@ func watchDirect() func() []string {
 }
 
 type directWatch struct {
-	self  int
-	known map[string]bool // sockets that were looked at, by their inodes
+	run   *family
+	known map[uint32]bool // sockets that were looked at, by their inodes
 	found []string
 }
 
 func (w *directWatch) look() {
-	candidates := map[string]netip.AddrPort{}
+	candidates := map[uint32]netip.AddrPort{}
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		data, err := os.ReadFile(table)
 		if err != nil {
@@ -68,12 +69,13 @@ func (w *directWatch) look() {
 	if len(candidates) == 0 {
 		return
 	}
-	mine := socketsBelow(w.self)
-	for inode, remote := range candidates {
-		if !mine[inode] {
-			continue
-		}
+	wanted := map[uint32]bool{}
+	for inode := range candidates {
+		wanted[inode] = true
+	}
+	for inode := range w.run.holds(wanted) {
 		w.known[inode] = true
+		remote := candidates[inode]
 		if at := remote.String(); len(w.found) < maxDirect && !slices.Contains(w.found, at) {
 			w.found = append(w.found, at)
 		}
@@ -82,68 +84,21 @@ func (w *directWatch) look() {
 
 // parseConnection reads a line of /proc/net/tcp: slot, local, remote, state, queues, timer, retransmissions, user, timeout,
 // inode (proc_net(5), proc_net_tcp.rst of the kernel). Only those that are open, or being opened, count.
-func parseConnection(line string) (inode string, remote netip.AddrPort, ok bool) {
+func parseConnection(line string) (inode uint32, remote netip.AddrPort, ok bool) {
 	f := strings.Fields(line)
 	if len(f) < 10 || f[3] != "01" && f[3] != "02" {
-		return "", remote, false
+		return 0, remote, false
 	}
 	address, port, ok := strings.Cut(f[2], ":")
 	raw, err := hex.DecodeString(address)
 	number, portErr := strconv.ParseUint(port, 16, 16)
-	if !ok || err != nil || portErr != nil || len(raw)%4 != 0 {
-		return "", remote, false
+	socket, inodeErr := strconv.ParseUint(f[9], 10, 32)
+	if !ok || errors.Join(err, portErr, inodeErr) != nil || len(raw)%4 != 0 {
+		return 0, remote, false
 	}
 	for i := 0; i < len(raw); i += 4 { // words in the order of the machine
 		binary.NativeEndian.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
 	}
 	addr, ok := netip.AddrFromSlice(raw)
-	return f[9], netip.AddrPortFrom(addr.Unmap(), uint16(number)), ok
-}
-
-// socketsBelow are the sockets that descendants of a process hold, by their inodes.
-func socketsBelow(root int) map[string]bool {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	parents := map[int]int{}
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			if p, ok := readStat(e.Name()); ok {
-				parents[pid] = p.parent
-			}
-		}
-	}
-	sockets := map[string]bool{}
-	for pid := range parents {
-		if pid == root || !descendant(pid, root, parents) {
-			continue
-		}
-		dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-		descriptors, err := os.ReadDir(dir)
-		if err != nil {
-			continue
-		}
-		for _, d := range descriptors {
-			if to, err := os.Readlink(dir + "/" + d.Name()); err == nil && strings.HasPrefix(to, "socket:[") {
-				sockets[strings.TrimSuffix(strings.TrimPrefix(to, "socket:["), "]")] = true
-			}
-		}
-	}
-	return sockets
-}
-
-// descendant reports whether a process descends from root.
-func descendant(pid, root int, parents map[int]int) bool {
-	for range len(parents) {
-		parent, ok := parents[pid]
-		switch {
-		case !ok:
-			return false
-		case parent == root:
-			return true
-		}
-		pid = parent
-	}
-	return false
+	return uint32(socket), netip.AddrPortFrom(addr.Unmap(), uint16(number)), ok
 }

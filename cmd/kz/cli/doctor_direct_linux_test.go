@@ -22,8 +22,8 @@ func TestConnectionsAreReadAsTheKernelWritesThem(t *testing.T) {
 		"": "",
 	} {
 		inode, remote, ok := parseConnection(line)
-		if got := remote.String(); ok != (want != "") || ok && (got != want || inode != "4711") {
-			t.Errorf("%q: %s %s %v, want %s", line, inode, got, ok, want)
+		if got := remote.String(); ok != (want != "") || ok && (got != want || inode != 4711) {
+			t.Errorf("%q: %d %s %v, want %s", line, inode, got, ok, want)
 		}
 	}
 }

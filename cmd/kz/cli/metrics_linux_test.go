@@ -41,7 +41,7 @@ func TestMetricsOnTheControlSocket(t *testing.T) {
 		t.Parallel()
 		a, stdout, _ := testApp("HOME=" + t.TempDir())
 		c := withMetrics(t, a, "1e", within)
-		if r, err := askControl(c.path, opMetrics, 5*time.Second); err != nil || r.Metrics != "" || len(r.Errors) != 1 {
+		if r, err := askControl(c.path, opMetrics, 30*time.Second); err != nil || r.Metrics != "" || len(r.Errors) != 1 {
 			t.Errorf("it is given %+v, %v", r, err)
 		}
 		err := a.printMetrics()
