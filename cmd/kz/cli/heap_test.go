@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -31,4 +32,38 @@ func TestMemoryIsGivenBackOnceNothingBegins(t *testing.T) {
 		begun.Add(1)
 		after(10*quiet, 2, "after the end")
 	})
+}
+
+// TestTheCollectorIsLeftOutOfTheStartAlone is not parallel: there is one collector.
+func TestTheCollectorIsLeftOutOfTheStartAlone(t *testing.T) {
+	percent := func() int {
+		now := debug.SetGCPercent(100)
+		debug.SetGCPercent(now)
+		return now
+	}
+	const usual = 90
+	before := debug.SetGCPercent(usual)
+	defer debug.SetGCPercent(before)
+	for _, tt := range []struct {
+		name, own string
+		atStart   int
+	}{
+		{"it waits for more at the start, and then no longer", "", startPercent},
+		{"what GOGC says stays", "90", usual},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("GOGC", tt.own)
+			synctest.Test(t, func(t *testing.T) {
+				startUncollected()
+				if p := percent(); p != tt.atStart {
+					t.Errorf("%d at the start, want %d", p, tt.atStart)
+				}
+				time.Sleep(startTime)
+				synctest.Wait()
+				if p := percent(); p != usual {
+					t.Errorf("%d afterwards, want %d", p, usual)
+				}
+			})
+		})
+	}
 }

@@ -7,9 +7,9 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"kz/cmd/kz/config"
 )
@@ -83,10 +83,9 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 	}
 	defer dir.Close()
 	// The public files are made beside all else that must be there before the child starts: a person waits for the longer one.
-	var made errgroup.Group
-	var files caFiles
-	made.Go(func() (err error) { files, err = id.caFilesIn(dir.Write); return err })
-	defer func() { _ = made.Wait() }() // before the directory goes
+	made := sync.OnceValues(func() (caFiles, error) { return id.caFilesIn(dir.Write) })
+	defer func() { _, _ = made() }() // before the directory goes
+	go func() { _, _ = made() }()
 	s, err := a.newBlind(cfg, secrets, blindOptions{AnyHost: f.AnyHost, Audit: f.Audit, LogLevel: f.LogLevel, Identity: id, Vouched: newVouch()})
 	if err != nil {
 		return err
@@ -105,7 +104,8 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 	}
 	go func() { _ = s.proxy.Serve(l) }()
 	defer a.openControl(s, "kz run", reloader{a, f.Config, f.Env, f.Only}).close()
-	if err := made.Wait(); err != nil {
+	files, err := made()
+	if err != nil {
 		return err
 	}
 	env, report, err := childEnv(envSpec{
