@@ -20,3 +20,6 @@ func (p *Proxy) KeepAlone(d time.Duration) {
 
 // Encode applies one coding.
 func Encode(r io.Reader, coding string) io.Reader { return encode(r, []string{coding}) }
+
+// TakeTime has tests on slow machines judge clients that said nothing at the end.
+func (p *Proxy) TakeTime() { p.wordless.about = time.Hour }

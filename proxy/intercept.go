@@ -22,10 +22,12 @@ type interceptConn struct {
 	scope   *destination
 	policy  *policy.Policy          // what scope was made from
 	renewal atomic.Pointer[renewal] // see scopeOf
-	// differs is set when the client's TLS named another host than its CONNECT.
-	differs bool
-	pool    ownPool
-	turns   turns
+	start   time.Time               // of the tunnel
+	// greeted is set when the client has begun its TLS, differs when that named another host than its CONNECT.
+	greeted, differs bool
+	word             firstWord
+	pool             ownPool
+	turns            turns
 }
 
 // Close implements net.Conn.
@@ -61,6 +63,7 @@ func clientTLS(minter *ca.Minter) *tls.Config {
 	unrecognized := &tls.Config{MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true}
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		ic := hello.Conn.(*interceptConn)
+		ic.greeted = true
 		if hello.ServerName == "" || ic.scope.Authority.Named(hello.ServerName) {
 			return nil, nil
 		}
@@ -74,7 +77,7 @@ func clientTLS(minter *ca.Minter) *tls.Config {
 func (p *Proxy) intercept(client net.Conn, a policy.Authority) {
 	start := time.Now()
 	pol := p.policy.Load()
-	ic := &interceptConn{Conn: client, policy: pol, scope: newDestination(pol.Scope(a), "https"), turns: newTurns()}
+	ic := &interceptConn{Conn: client, policy: pol, start: start, scope: newDestination(pol.Scope(a), "https"), turns: newTurns()}
 	conn := tls.Server(ic, p.tlsConfig)
 	defer p.tunnels.add(client, client)() // until the inner server knows it
 	p.awaitHead(client)
@@ -90,31 +93,47 @@ func (p *Proxy) intercept(client net.Conn, a policy.Authority) {
 	}
 	if err != nil {
 		_ = client.Close()
-		p.recordHandshake(ic, a, start, err)
+		p.recordHandshake(ic, a, err)
 		return
 	}
+	p.awaitWord(ic)
 	if !p.intercepts.hand(conn) {
+		p.wordState(conn, http.StateClosed)
 		_ = conn.Close()
 	}
 }
 
-// recordHandshake records a client that could not be served: it named another host, did not speak TLS, or does not
-// trust the authority.
-func (p *Proxy) recordHandshake(ic *interceptConn, a policy.Authority, start time.Time, err error) {
-	e := audit.Event{Time: start.UTC(), Request: p.nextRequest(), Kind: audit.Refusal, Method: http.MethodConnect, Host: p.redact(a.Host), Port: int(a.Port),
+// handshakeEvent is of a client that asked for nothing inside its tunnel.
+func (p *Proxy) handshakeEvent(a policy.Authority, start time.Time) audit.Event {
+	return audit.Event{Time: start.UTC(), Kind: audit.Refusal, Method: http.MethodConnect, Host: p.redact(a.Host), Port: int(a.Port),
 		DurationMS: milliseconds(time.Since(start))}
-	var alert tls.AlertError
+}
+
+// recordHandshake records a client that could not be served: it named another host, did not speak TLS, or does not
+// trust the authority. One that said nothing at all only looked whether there is a tunnel.
+func (p *Proxy) recordHandshake(ic *interceptConn, a policy.Authority, err error) {
 	var record tls.RecordHeaderError
+	isRecord := errors.As(err, &record)
+	if !ic.greeted && !isRecord {
+		return
+	}
+	e := p.handshakeEvent(a, ic.start)
+	var alert tls.AlertError
 	switch {
 	case ic.differs:
 		e.Code, e.Reason = string(codeAuthorityMismatch), "the TLS server name differs from the CONNECT host"
-	case errors.As(err, &record):
+	case isRecord:
 		e.Code, e.Reason = string(policy.RequestInvalid), "the client did not speak TLS inside the tunnel"
 	case errors.As(err, &alert) || isRemoteAlert(err):
 		e.Reason = "the client ended the TLS handshake; it may not trust the authority of kz"
+	case isDeparture(err): // as apt does, without an alert
+		e.Reason = "the client went away during the TLS handshake; it may not trust the authority of kz"
+		p.wordless.went(a, e)
+		return
 	default:
 		e.Reason = "the TLS handshake with the client did not complete"
 	}
+	e.Request = p.nextRequest()
 	p.record(e)
 }
 
@@ -169,6 +188,7 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	}
 	gotHead(ic)
 	a := ic.scope.Authority
+	p.wordless.request(a)
 	x := newExchange(p)
 	defer x.finish()
 	if r.ProtoMajor == 2 {

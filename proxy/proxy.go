@@ -57,6 +57,7 @@ type Proxy struct {
 	values     values
 	tunnels    tunnels
 	clients    presence
+	wordless   wordless
 	crowd      crowd
 	departures departures
 	heads      *room         // for heads that are coming
@@ -105,7 +106,8 @@ func New(o Options) (*Proxy, error) {
 	p.front = p.newServer(http.HandlerFunc(p.serveFront))
 	p.front.ConnContext = withClient
 	p.inner = p.newServer(http.HandlerFunc(p.serveInner))
-	p.inner.ConnContext = withTunnel
+	p.inner.ConnContext, p.inner.ConnState = withTunnel, p.wordState
+	p.wordless = wordless{about: aboutThen, record: func(e audit.Event) { e.Request = p.nextRequest(); p.record(e) }}
 	return p, nil
 }
 
@@ -200,6 +202,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	for end := time.Now().Add(recordTime); p.unrecorded.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
+	p.wordless.end()
 	return err
 }
 

@@ -40,3 +40,32 @@ func TestAClientThatDoesNotTrust(t *testing.T) {
 		})
 	}
 }
+
+// TestAClientThatSaysNotThatItDoesNotTrust has clients on GnuTLS, which send no alert: wget and git judge the certificate after the
+// handshake and go. It is told like the alert of others, and their retries are no requests.
+func TestAClientThatSaysNotThatItDoesNotTrust(t *testing.T) {
+	t.Parallel()
+	b := bed.New(t)
+	b.Secret("API_KEY", `hosts = ["api.test", "git.test"]`)
+	res := b.Run("/bin/sh", "-c", `"$0" -qO- --ca-certificate=`+b.Path("etc/ca.pem")+` --header="Authorization: Bearer $API_KEY" https://api.test/x; echo wget $?
+	GIT_SSL_CAINFO=`+b.Path("etc/ca.pem")+` GIT_TERMINAL_PROMPT=0 "$1" ls-remote https://git.test/repo.git; echo git $?`, bed.Program(t, "wget"), bed.Program(t, "git"))
+	res.Succeeds(t)
+	if string(res.Stdout) != "wget 5\ngit 128\n" {
+		t.Errorf("they ended otherwise than by distrust:\n%s%s", res.Stdout, res.Stderr)
+	}
+	if s := b.Origin.Stats(); s.Connections != 0 {
+		t.Errorf("the upstream saw %+v", s)
+	}
+	for _, host := range []string{"api.test", "git.test"} {
+		n := 0
+		for _, l := range b.Audit() {
+			if l.Host == host && l.Kind == "refusal" && l.Code == "" && strings.HasPrefix(l.Reason, "the client went away") && strings.HasSuffix(l.Reason, "it may not trust the authority of kz") {
+				n++
+			}
+		}
+		if n != 1 || !strings.Contains(string(res.Stderr), "kz: warning: a client ended its TLS connection to "+host) {
+			t.Errorf("%s: %d lines of the audit; kz says\n%s", host, n, res.Stderr)
+		}
+	}
+	b.Clean(res)
+}
