@@ -193,10 +193,7 @@ func fits(sec config.Secret, value resolver.Secret) error {
 	if !sec.Masked() {
 		return nil
 	}
-	raw := value.Reveal()
-	if line, ok := strings.CutSuffix(raw, "\n"); ok {
-		raw = strings.TrimSuffix(line, "\r")
-	}
+	raw := withoutLineEnd(value.Reveal())
 	if raw == "" {
 		return withHint(fmt.Errorf("%s: the value is empty", sec.Name), "store one, as in `kz put %s`", sec.Name)
 	}
@@ -218,11 +215,7 @@ func fits(sec config.Secret, value resolver.Secret) error {
 
 // resolve fetches every value, together, before a child can ask for one.
 func (s *blind) resolve(ctx context.Context) error {
-	names := make([]string, len(s.secrets))
-	for i, sec := range s.secrets {
-		names[i] = sec.Name
-	}
-	return grouped(s.cache.ResolveAll(ctx, names))
+	return grouped(s.cache.ResolveAll(ctx, s.names()))
 }
 
 // settle takes nothing new and lets what has just ended be recorded: a client is gone before the line of its last request

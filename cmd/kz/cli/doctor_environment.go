@@ -194,10 +194,7 @@ func (a *app) staleMasks(cfg *config.Config) *finding {
 // environmentCredentials: what a shell has exported, each of its programs can be asked for.
 func (a *app) environmentCredentials(cfg *config.Config) *finding {
 	var names []string
-	managed := sourceVariables(cfg)
-	for _, s := range cfg.Secrets {
-		managed = append(managed, s.Name)
-	}
+	managed := append(sourceVariables(cfg), secretNames(cfg.Secrets)...)
 	for _, v := range a.environ {
 		name, value, ok := splitVar(v)
 		if !ok || value == "" || strings.Contains(value, masking.Prefix) || isProxyVariable(name) || slices.Contains(names, name) {

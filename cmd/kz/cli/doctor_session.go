@@ -180,7 +180,7 @@ func (s *doctorSession) envSpec(ctx context.Context, a *app) envSpec {
 	spec := envSpec{Parent: a.environ, Secrets: s.variables(ctx), Blind: s.environment(s.url, s.files),
 		Contains: func(v string) (string, bool) { return s.proxy.Holds([]byte(v)) }, Credentials: backendVariables(s.cfg)}
 	if s.here != nil {
-		spec.Credentials, spec.Managed = append(spec.Credentials, backendVariables(s.here)...), managedVariables(s.here)
+		spec.Credentials, spec.Managed = append(spec.Credentials, backendVariables(s.here)...), secretNames(s.here.Secrets)
 	}
 	return spec
 }

@@ -45,7 +45,7 @@ func TestEditsAtOneMoment(t *testing.T) {
 	edit("backends", "rm", "unused")
 	all.Wait()
 	cfg := w.config(t)
-	if got := strings.Fields(secretNames(cfg)); !slices.Equal(slices.Sorted(slices.Values(got)), want) || len(cfg.Backends) != 4 {
+	if got := secretNames(cfg.Secrets); !slices.Equal(slices.Sorted(slices.Values(got)), want) || len(cfg.Backends) != 4 {
 		t.Errorf("the file has the secrets %v and %d backends", got, len(cfg.Backends))
 	}
 	if text, _ := os.ReadFile(w.file()); !strings.HasPrefix(string(text), "# keep this comment\n") || mode(t, w.file()) != 0o640 {

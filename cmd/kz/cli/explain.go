@@ -76,19 +76,11 @@ func (a *app) explain(ctx context.Context, f explainFlags, name string) error {
 	if err := noConfiguration(cfg); err != nil {
 		return err
 	}
-	i := slices.IndexFunc(cfg.Secrets, func(s config.Secret) bool { return s.Name == name || s.Label == name })
-	if i < 0 {
-		var names []string
-		for _, s := range cfg.Secrets {
-			names = append(names, s.Name)
-		}
-		hint := "the configured secrets are " + strings.Join(names, ", ")
-		if len(cfg.Environments) > 0 {
-			hint += "; --env chooses others: " + strings.Join(few(cfg.Environments), ", ")
-		}
-		return misuse(hint, "no secret of that name is configured")
+	sec, err := secretNamed(cfg, name)
+	if err != nil {
+		return err
 	}
-	e := explanationOf(cfg, cfg.Secrets[i])
+	e := explanationOf(cfg, sec)
 	trust, err := a.openTrust()
 	if err != nil {
 		return err
@@ -225,11 +217,7 @@ func fix(s config.Secret, host, place string) string {
 		return ""
 	}
 	if !slices.ContainsFunc(s.Hosts, func(h policy.HostPattern) bool { return h.Match(at) }) {
-		hosts := make([]string, 0, len(s.Hosts)+1)
-		for _, h := range s.Hosts {
-			hosts = append(hosts, h.String())
-		}
-		return fmt.Sprintf("if it may go there: hosts = [%s]", quotedList(append(hosts, host)))
+		return fmt.Sprintf("if it may go there: hosts = [%s]", quotedList(append(hostNames(s.Hosts), host)))
 	}
 	wanted, err := policy.ParsePlace(place)
 	if err != nil || slices.Contains(s.Places, wanted) {

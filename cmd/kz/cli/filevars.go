@@ -172,10 +172,7 @@ func readVariable(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	value, ended := strings.CutSuffix(string(data), "\n")
-	if ended {
-		value = strings.TrimSuffix(value, "\r")
-	}
+	value := withoutLineEnd(string(data))
 	switch {
 	case len(value) > maxVariableFile:
 		return "", errTooLong

@@ -135,10 +135,7 @@ func (a *app) plainValues(ctx context.Context, cfg *config.Config, only []string
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, len(secrets))
-	for i, s := range secrets {
-		names[i] = s.Name
-	}
+	names := secretNames(secrets)
 	watched := a.watch(cache, names, runPatience)
 	err = grouped(cache.ResolveAll(ctx, names))
 	watched()

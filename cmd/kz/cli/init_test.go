@@ -68,14 +68,6 @@ func (w initWorld) config(t *testing.T) *config.Config {
 	return cfg
 }
 
-func secretNames(cfg *config.Config) string {
-	var names []string
-	for _, s := range cfg.Secrets {
-		names = append(names, s.Name)
-	}
-	return strings.Join(names, " ")
-}
-
 func TestInitWritesWhatItFinds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -113,7 +105,7 @@ func TestInitWritesWhatItFinds(t *testing.T) {
 				t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 			}
 			cfg := w.config(t)
-			if got := secretNames(cfg); got != c.secrets {
+			if got := strings.Join(secretNames(cfg.Secrets), " "); got != c.secrets {
 				t.Errorf("the secrets are %s, not %s", got, c.secrets)
 			}
 			if b := cfg.Backends[storeName(c.typ)]; b.Type != c.typ || len(cfg.Backends) != 1 {

@@ -94,14 +94,19 @@ func choose(secrets []config.Secret, only []string) ([]config.Secret, error) {
 	}
 	for _, name := range only {
 		if !found[name] {
-			var names []string
-			for _, s := range secrets {
-				names = append(names, s.Name)
-			}
-			return nil, misuse("the configured secrets are "+strings.Join(names, ", "), "--only names a secret that is not configured")
+			return nil, misuse("the configured secrets are "+strings.Join(secretNames(secrets), ", "), "--only names a secret that is not configured")
 		}
 	}
 	return chosen, nil
+}
+
+// secretNames are the variables of secrets.
+func secretNames(secrets []config.Secret) []string {
+	names := make([]string, len(secrets))
+	for i, s := range secrets {
+		names[i] = s.Name
+	}
+	return names
 }
 
 // noConfiguration says what to do in a directory that has none.

@@ -225,6 +225,7 @@ func (a *app) putOneMissing(ctx context.Context, cfg *config.Config, sec config.
 	return nil
 }
 
+// secretNamed is the secret of a variable, or of a name that only one has.
 func secretNamed(cfg *config.Config, name string) (config.Secret, error) {
 	var found []config.Secret
 	for _, s := range cfg.Secrets {
@@ -238,11 +239,11 @@ func secretNamed(cfg *config.Config, name string) (config.Secret, error) {
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	var names []string
-	for _, s := range cfg.Secrets {
-		names = append(names, s.Name)
+	hint := "the configured secrets are " + strings.Join(few(secretNames(cfg.Secrets)), ", ")
+	if len(cfg.Environments) > 0 {
+		hint += "; --env chooses others: " + strings.Join(few(cfg.Environments), ", ")
 	}
-	return config.Secret{}, misuse("the configured secrets are "+strings.Join(few(names), ", "), "no secret of that name is configured")
+	return config.Secret{}, misuse(hint, "no secret of that name is configured")
 }
 
 // putElsewhere says how a value gets into the stores that kz put does not write.
@@ -352,12 +353,17 @@ func (a *app) readValue(ctx context.Context) (string, error) {
 	if in.err != nil {
 		return "", fmt.Errorf("reading the value from standard input: %w", in.err)
 	}
-	value := string(in.data)
-	if line, ok := strings.CutSuffix(value, "\n"); ok {
-		value = strings.TrimSuffix(line, "\r")
-	}
+	value := withoutLineEnd(string(in.data))
 	if len(value) > maxPut {
 		return "", errors.New("reading the value from standard input: it is longer than 1 MiB")
 	}
 	return value, nil
+}
+
+// withoutLineEnd drops one line end at the end of a value, of one byte or two.
+func withoutLineEnd(value string) string {
+	if line, ok := strings.CutSuffix(value, "\n"); ok {
+		return strings.TrimSuffix(line, "\r")
+	}
+	return value
 }

@@ -152,13 +152,7 @@ func (s *blind) reload(ctx context.Context, r reloader) (reply controlReply) {
 	return reply
 }
 
-func (s *blind) names() []string {
-	names := make([]string, len(s.secrets))
-	for i, sec := range s.secrets {
-		names[i] = sec.Name
-	}
-	return names
-}
+func (s *blind) names() []string { return secretNames(s.secrets) }
 
 // merge lays what may change over the session's own secrets, and says what waits for the next start. A secret that is gone
 // keeps its mask, which is good for nothing any more.

@@ -36,10 +36,7 @@ func (a *app) run(ctx context.Context, f runFlags, argv []string) error {
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(secrets))
-	for i, s := range secrets {
-		names[i] = s.Name
-	}
+	names := secretNames(secrets)
 	watched := a.watch(cache, names, runPatience)
 	err = cache.ResolveAll(ctx, names)
 	watched()
@@ -112,7 +109,7 @@ func (a *app) runBlind(ctx context.Context, cfg *config.Config, secrets []config
 		Parent: a.environ, Secrets: s.variables(ctx), Blind: s.environment(s.proxyURL(l.Addr().String()), files),
 		Clean: f.CleanEnv, Keep: f.KeepEnv, KeepProxy: f.NoForceProxy,
 		Contains:    func(v string) (string, bool) { return s.proxy.Holds([]byte(v)) },
-		Credentials: backendVariables(cfg), Managed: managedVariables(cfg),
+		Credentials: backendVariables(cfg), Managed: secretNames(cfg.Secrets),
 	})
 	if err != nil {
 		return err
@@ -147,15 +144,6 @@ func sourceVariables(cfg *config.Config) []string {
 		if cfg.Backends[s.Backend].Type == config.Env {
 			names = append(names, s.Ref.ID)
 		}
-	}
-	return names
-}
-
-// managedVariables are those of all secrets.
-func managedVariables(cfg *config.Config) []string {
-	names := make([]string, len(cfg.Secrets))
-	for i, s := range cfg.Secrets {
-		names[i] = s.Name
 	}
 	return names
 }
