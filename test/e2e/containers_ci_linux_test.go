@@ -27,6 +27,7 @@ type machine struct {
 	b       *bed.Bed
 	value   string
 	outer   *outer
+	enter   []string // of nsenter: where its commands run
 	network network
 	home    string
 	env     []string
@@ -53,6 +54,7 @@ func newMachine(t *testing.T, im image) *machine {
 		}
 	}
 	m.env = []string{"PATH=" + bin + ":" + bed.Path, "HOME=" + m.home, "TMPDIR=" + t.TempDir()}
+	m.enter = []string{"--net=" + m.network.path()}
 	return m
 }
 
@@ -83,7 +85,7 @@ func (m *machine) write(name string, content []byte, mode os.FileMode) {
 
 // command is a script of bash, as a step of Actions runs it.
 func (m *machine) command(script string, env ...string) (cmd *exec.Cmd, out *lockedBuffer) {
-	cmd = exec.Command(bed.Program(m.t, "nsenter"), "--net="+m.network.path(), "--", bed.Program(m.t, "bash"), "-e", "-c", script)
+	cmd = exec.Command(bed.Program(m.t, "nsenter"), slices.Concat(m.enter, []string{"--", bed.Program(m.t, "bash"), "-e", "-c", script})...)
 	out = new(lockedBuffer)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = m.home, slices.Concat(m.env, env), out, out
 	cmd.WaitDelay = 10 * time.Second
@@ -257,14 +259,19 @@ func tryCI(t *testing.T, im image) {
 
 // tryTopic does what `kz help containers` prints for a Linux machine with Docker.
 func tryTopic(t *testing.T, im image) {
-	m := newMachine(t, im)
+	newMachine(t, im).followTopic(filepath.Join(im.root, "kz"))
+}
+
+func (m *machine) followTopic(kz string) {
+	t := m.t
+	t.Helper()
 	m.env = append(m.env, "IMAGE=image")
 	m.write(".config/keyzero/config.toml", m.config(), 0o600)
 	m.write("run-agent", theAgent, 0o755)
 	if err := os.Chmod(m.home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	help, err := exec.Command(filepath.Join(im.root, "kz"), "help", "containers").Output()
+	help, err := exec.Command(kz, "help", "containers").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -173,6 +173,12 @@ func (o *outer) reachedBy() []string {
 	return slices.Clone(o.reached)
 }
 
+func (o *outer) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reached = nil
+}
+
 func relay(c net.Conn, to string) {
 	defer c.Close()
 	up, err := net.Dial("tcp", to)
