@@ -4,6 +4,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // sessionName is what a kz that runs a blind session calls itself. The name of a process can
@@ -76,15 +78,24 @@ type ancestor struct {
 	depth       int
 }
 
+// readStat reads without package os, which asks the kernel four times as often: this is done for each ancestor, twice, before
+// every command that is guarded.
 func readStat(pid string) (ancestor, bool) {
-	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	fd, err := unix.Open("/proc/"+pid+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ancestor{}, false
 	}
-	number, _, _ := strings.Cut(string(stat), " ")
+	defer unix.Close(fd)
+	var line [4096]byte // a line is 52 numbers and a name of at most 64 bytes, and is read at once
+	n, err := unix.Read(fd, line[:])
+	if err != nil {
+		return ancestor{}, false
+	}
+	stat := string(line[:n])
+	number, _, _ := strings.Cut(stat, " ")
 	a := ancestor{}
 	var ok bool
-	if a.name, a.parent, ok = parseStat(string(stat)); !ok {
+	if a.name, a.parent, ok = parseStat(stat); !ok {
 		return ancestor{}, false
 	}
 	a.pid, err = strconv.Atoi(number)
