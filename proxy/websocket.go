@@ -104,10 +104,12 @@ func (u *upgraded) ReadFrom(client io.Reader) (int64, error) {
 	defer u.copying.Done()
 	c := &frameCopy{window: newWindow(client), dst: &countedWriter{u.rw, &u.x.out}, masked: true}
 	var err error
+	swapper := &frameSwapper{x: u.x, ctx: u.ctx, told: map[toldSwap]bool{}}
 	if u.x.scope.Frames {
-		c.edit = &frameSwapper{x: u.x, ctx: u.ctx, told: map[toldSwap]bool{}}
+		c.edit = swapper
 		err = c.run()
 	} else {
+		c.tap = &frameTap{swapper: swapper}
 		err = c.raw()
 	}
 	close(u.up)

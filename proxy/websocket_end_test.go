@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"kz/proxy"
+	"kz/proxy/audit"
 	"kz/proxy/policy"
 	"kz/resolver"
 )
@@ -35,6 +36,30 @@ func TestBytesPassUntouchedWhereFramesAreNotDeclared(t *testing.T) {
 	}
 	if e := b.event(upgradedEvent); len(e.Swapped)+len(e.Withheld) > 0 || e.BytesOut != int64(len(say)) || e.Reason != "" {
 		t.Errorf("%+v", e)
+	}
+}
+
+func TestAMaskInAMessageWhereFramesAreNotDeclaredIsRecorded(t *testing.T) {
+	t.Parallel()
+	heard := make(chan string, 1)
+	b := newBed(t, talking(func(ctx context.Context, c *websocket.Conn) {
+		_, data, _ := c.Read(ctx)
+		heard <- string(data)
+		_, _, _ = c.Read(ctx)
+	}))
+	ctx, c := b.dial()
+	say := `{"token":"` + b.mask("KEY") + `","again":"` + b.mask("KEY") + `","other":"` + b.mask("OTHER") + `"}`
+	if err := c.Write(ctx, websocket.MessageText, []byte(say)); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-heard; got != say {
+		t.Errorf("the upstream heard %q", got)
+	}
+	_ = c.Close(websocket.StatusNormalClosure, "")
+	e := b.event(upgradedEvent)
+	if len(e.Withheld) != 2 || e.Withheld[0] != (audit.Withheld{Secret: "KEY", Place: "frame", Reason: "KEY may not stand in a WebSocket message"}) ||
+		e.Withheld[1].Secret != "OTHER" || !strings.Contains(e.Withheld[1].Reason, "not bound to") {
+		t.Errorf("%+v", e.Withheld)
 	}
 }
 

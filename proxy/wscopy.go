@@ -16,6 +16,7 @@ type frameCopy struct {
 	dst    io.Writer
 	masked bool // as a client's frames are
 	edit   frameEditor
+	tap    *frameTap // in place of edit, where nothing may change
 
 	sent   int  // buf[sent:r] is to go on as it came
 	passes bool // a message is under way whose frames go on as they came
@@ -57,13 +58,14 @@ func (c *frameCopy) frames() error {
 	}
 }
 
-// raw carries bytes as they are.
+// raw carries bytes as they are, and shows them to tap.
 func (c *frameCopy) raw() error {
 	for {
 		if err := c.fill(1); err != nil {
 			c.release()
 			return err
 		}
+		c.tap.see(c.buffered())
 		if err := c.write(c.buffered()); err != nil {
 			return err
 		}
