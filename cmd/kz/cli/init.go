@@ -90,6 +90,14 @@ func (a *app) initialise(ctx context.Context, f initFlags, names []string) error
 	}
 	dir := filepath.Dir(path)
 	found := a.lookAround(dir, names)
+	if len(found.secrets) == 0 && len(found.unread) > 0 { // with a file that is empty, a second kz init would be refused
+		first := found.unread[0]
+		return withHint(fmt.Errorf("reading %s: %w", first.file, first.err), "mend that, or give the names: kz init NAME …")
+	}
+	for _, u := range found.unread {
+		a.ui.Warnf("%s was left out: %v", u.file, u.err)
+		a.ui.Hintf("`kz add NAME` takes each of its names over")
+	}
 	mine, err := config.Load(o) // what the user's own file says
 	if err != nil {
 		return err

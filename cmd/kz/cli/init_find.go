@@ -29,6 +29,13 @@ type surroundings struct {
 	secrets    []foundSecret
 	unmanaged  []string // look like credentials in the environment, and are of no known service
 	withValues []string // the dotenv files that hold a value of a secret
+	unread     []unread
+}
+
+// unread is a dotenv file that could not be read, and why; nothing of it is in the error.
+type unread struct {
+	file string
+	err  error
 }
 
 // foundSecret is one secret by its variable. Nothing of its value is kept.
@@ -67,8 +74,7 @@ func (a *app) lookAround(dir string, names []string) (out surroundings) {
 	for _, file := range dotenvFiles {
 		values, err := readDotenv(filepath.Join(dir, file))
 		if err != nil {
-			a.ui.Warnf("%s was left out: %v", file, err)
-			a.ui.Hintf("its names can be given: kz init NAME …")
+			out.unread = append(out.unread, unread{file, err})
 		}
 		real := false
 		for _, name := range slices.Sorted(maps.Keys(values)) {

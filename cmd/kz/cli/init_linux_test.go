@@ -13,7 +13,7 @@ func TestInitDoesNotWaitForAPipe(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(w.dir, ".env"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := w.kz(t, "init"); code != 0 || !strings.Contains(stderr, "warning: .env was left out: it is not a regular file") {
+	if code, _, stderr := w.kz(t, "init"); code != exitFailure || !strings.Contains(stderr, "error: reading .env: it is not a regular file") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

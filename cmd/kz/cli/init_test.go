@@ -83,8 +83,8 @@ func TestInitWritesWhatItFinds(t *testing.T) {
 			secrets: "GROQ_API_KEY MY_SECRET XAI_API_KEY", typ: config.Local,
 			says: []string{"found in .env.local: GROQ_API_KEY\n", "found in .env: MY_SECRET\n", "found in .env.example: XAI_API_KEY\n", "--from .env.local\n      kz put --missing --from .env\n"}, saysNot: []string{"--from .env.example"}},
 		"a dotenv file without values": {files: map[string]string{".env": "GROQ_API_KEY=\n"}, secrets: "GROQ_API_KEY", typ: config.Local, saysNot: []string{"warning", "--from"}},
-		"an odd dotenv file": {files: map[string]string{".env": "GROQ_API_KEY=@v@\n@v@\n"}, typ: config.Local,
-			says: []string{"warning: .env was left out: line 2: = is expected after the name\nkz: hint: its names can be given: kz init NAME …"}},
+		"an odd dotenv file beside another": {files: map[string]string{".env": "GROQ_API_KEY=@v@\n@v@\n", ".env.example": "XAI_API_KEY="}, secrets: "XAI_API_KEY", typ: config.Local,
+			says: []string{"warning: .env was left out: line 2: = is expected after the name\nkz: hint: `kz add NAME` takes each of its names over"}},
 		"a value over several lines": {files: map[string]string{".env": "TLS_KEY=\"-----BEGIN\nLINE_KEY=@v@\nLINE_TOKEN=\n\"\n"}, secrets: "TLS_KEY", typ: config.Local},
 		"names that are keys":        {files: map[string]string{".env": "AKIASECRETSECRETSECRET_KEY=1\nGROQ_API_KEY=@v@\nsmall_token=@v@\n"}, secrets: "GROQ_API_KEY", typ: config.Local},
 		"the environment": {env: []string{"GH_TOKEN=@v@", "OTHER_TOKEN=@v@", "NPM_TOKEN=", "VAULT_TOKEN=@v@", "EDITOR=vi"}, secrets: "GH_TOKEN", typ: config.Local,
@@ -177,6 +177,10 @@ func TestInitRefusesAndWritesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, nil, exitFailure, "there is a configuration already"},
+		"a dotenv file that cannot be read, and nothing else": {func(t *testing.T, w *initWorld) {
+			_ = os.Remove(filepath.Join(w.dir, ".env.example"))
+			plant(t, filepath.Join(w.dir, ".env"), "GROQ_API_KEY="+w.secret+"\n"+w.secret+"\n")
+		}, nil, exitFailure, "reading .env: line 2: = is expected after the name\nkz: hint: mend that, or give the names: kz init NAME …"},
 		"no home":                     {func(_ *testing.T, w *initWorld) { w.env = nil }, nil, exitFailure, "finding the local store: HOME is not set"},
 		"a home in the workspace":     {func(_ *testing.T, w *initWorld) { w.env = []string{"HOME=" + filepath.Join(w.dir, "home")} }, nil, exitFailure, "would lie in the workspace"},
 		"a value for a name":          {nil, []string{"@v@"}, exitMisuse, "the name of a secret is a variable: capital letters, digits and _\nkz: hint: as in OPENAI_API_KEY; what was typed may be in the shell's history"},
