@@ -71,8 +71,8 @@ func (a *app) dotenvCredentials(found []exposed) (all []string) {
 func (a *app) exposed(cfg *config.Config) []exposed {
 	home := a.getenv("HOME")
 	var found []exposed
-	kind := "store"
-	file := func(path string) {
+	const store = "store"
+	file := func(kind, path string) {
 		if filepath.IsAbs(path) && accessible(path, false) {
 			found = append(found, exposed{kind, underHome(path, home), path})
 		}
@@ -80,51 +80,46 @@ func (a *app) exposed(cfg *config.Config) []exposed {
 	for name, b := range cfg.Backends {
 		switch {
 		case b.Type == config.EnvFile:
-			file(b.Text("path"))
+			file(store, b.Text("path"))
 		case b.Type == config.HashicorpVault && b.Text("auth") == config.AuthKubernetes:
-			file(cmp.Or(b.Text("jwt_path"), "/var/run/secrets/kubernetes.io/serviceaccount/token"))
+			file(store, cmp.Or(b.Text("jwt_path"), "/var/run/secrets/kubernetes.io/serviceaccount/token"))
 		case b.Type == config.GCPSecretManager:
-			file(b.Text("credentials_file"))
+			file(store, b.Text("credentials_file"))
 		case b.Type == config.Age && b.Settings["identity"].Secret == "" && (b.Text("identity_file") != "" || a.getenv("SOPS_AGE_KEY") == ""):
-			file(cmp.Or(b.Text("identity_file"), agefile.DefaultIdentityFile(a.getenv)))
+			file(store, cmp.Or(b.Text("identity_file"), agefile.DefaultIdentityFile(a.getenv)))
 		case b.Type == config.Local:
 			path, err := a.localPath(b)
 			switch {
 			case err != nil:
 			case accessible(path+".key", false):
-				file(path + ".key")
+				file(store, path+".key")
 			case accessible(path, false):
-				found = append(found, exposed{kind, "the keychain (key of backend " + name + ")", ""})
+				found = append(found, exposed{store, "the keychain (key of backend " + name + ")", ""})
 			}
 		}
 	}
 	slices.SortFunc(found, func(a, b exposed) int { return strings.Compare(a.what, b.what) })
 	for _, what := range openStores(cfg) {
-		found = append(found, exposed{kind, what, ""})
+		found = append(found, exposed{store, what, ""})
 	}
 	for _, group := range wellKnown {
-		kind = group.kind
 		for _, name := range group.names {
-			file(filepath.Join(home, name))
+			file(group.kind, filepath.Join(home, name))
 		}
 	}
 	for _, v := range []struct{ kind, name string }{{"aws", "AWS_SHARED_CREDENTIALS_FILE"}, {"google", "GOOGLE_APPLICATION_CREDENTIALS"},
 		{"kubernetes", "KUBECONFIG"}, {"aws", "AWS_WEB_IDENTITY_TOKEN_FILE"}, {"azure", "AZURE_FEDERATED_TOKEN_FILE"}} {
-		kind = v.kind
-		file(a.getenv(v.name))
+		file(v.kind, a.getenv(v.name))
 	}
-	kind = "kubernetes"
-	file("/var/run/secrets/kubernetes.io/serviceaccount/token")
-	kind = "store"
+	file("kubernetes", "/var/run/secrets/kubernetes.io/serviceaccount/token")
 	for _, entry := range a.environ {
 		name, path, _ := splitVar(entry)
 		if _, ok := ofFile(name); ok {
-			file(path)
+			file(store, path)
 		}
 	}
 	if state, err := a.stateDir(); err == nil {
-		kind = "authority"
-		file(filepath.Join(state, "ca", "authority.pem"))
+		file("authority", filepath.Join(state, "ca", "authority.pem"))
 	}
 	socket := func(kind, path, what string) {
 		if filepath.IsAbs(path) && accessible(path, true) {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -160,11 +162,11 @@ func laidOut(text string, width int) string {
 func broken(text string, width int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range words(strings.ReplaceAll(text, "\n", " ")) {
 		switch {
 		case line == "":
 			line = word
-		case len([]rune(line))+1+len([]rune(word)) > width:
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width:
 			lines = append(lines, line)
 			line = word
 		default:
@@ -172,4 +174,15 @@ func broken(text string, width int) []string {
 		}
 	}
 	return append(lines, line)
+}
+
+// words splits text at its white space, but for that between backquotes: what stands there is to be copied, and stays whole.
+func words(text string) []string {
+	quoted := false
+	return strings.FieldsFunc(text, func(r rune) bool {
+		if r == '`' {
+			quoted = !quoted
+		}
+		return unicode.IsSpace(r) && !quoted
+	})
 }

@@ -119,32 +119,9 @@ func (u *ui) fitted(text string, indent int) string {
 			out = append(out, line)
 			continue
 		}
-		at := ""
-		for _, word := range words(line) {
-			switch {
-			case at == "":
-				at = word
-			case utf8.RuneCountInString(at)+1+utf8.RuneCountInString(word) > width:
-				out = append(out, at)
-				at = word
-			default:
-				at += " " + word
-			}
-		}
-		out = append(out, at)
+		out = append(out, broken(line, width)...)
 	}
 	return strings.Join(out, "\n")
-}
-
-// words splits a line at its spaces, but for those between backquotes.
-func words(line string) []string {
-	quoted := false
-	return strings.FieldsFunc(line, func(r rune) bool {
-		if r == '`' {
-			quoted = !quoted
-		}
-		return r == ' ' && !quoted
-	})
 }
 
 // panicked reports a defect of kz by its place only: the value of a panic, and the
