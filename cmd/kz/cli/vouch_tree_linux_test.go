@@ -213,7 +213,10 @@ func TestWhatStrangersLeaveBehindDoesNotCount(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command("sh", "-c", "echo up; exec sleep 60")
+			cmd := exec.Command("sh", "-c", "echo up; read end") // with its environment there: exec takes that away for a moment
+			if _, err := cmd.StdinPipe(); err != nil {
+				t.Fatal(err)
+			}
 			cmd.ExtraFiles, cmd.Env = []*os.File{file}, []string{"PATH=" + os.Getenv("PATH"), tt.env}
 			startAndWait(t, cmd, "up")
 			f := &family{head: os.Getpid(), strangers: tt.strangers}
