@@ -75,7 +75,6 @@ func TestChain(t *testing.T) {
 		e := fails(t, open(t, fake, byChain), resolver.Ref{ID: "db"}, resolver.AccessDenied)
 		contains(t, e.Error()+" "+e.Hint(), "no Azure credentials are found", "az login", "client_secret")
 	})
-	// The library keeps the tokens of machines for the whole process: from here on there are some.
 	t.Run("the identity of a virtual machine", func(t *testing.T) {
 		unset(t, "AZURE_CLIENT_SECRET", "AZURE_CLIENT_ID", "AZURE_TENANT_ID")
 		fake := azurefake.New()

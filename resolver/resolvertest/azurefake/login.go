@@ -93,7 +93,7 @@ func (s *Server) give(w http.ResponseWriter, key string, seconds int) {
 	s.change(func() { s.tokens[token] = time.Now().Add(time.Hour) })
 	answer := map[string]any{"access_token": token, "token_type": "Bearer", "ext_expires_in": seconds}
 	if answer[key] = seconds; key == "expires_on" {
-		answer[key] = strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
+		answer[key] = strconv.FormatInt(time.Now().Add(time.Duration(seconds)*time.Second).Unix(), 10)
 	}
 	reply(w, http.StatusOK, answer)
 }
@@ -119,5 +119,7 @@ func (s *Server) identity(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": r.URL.RawQuery})
 		return
 	}
-	s.give(w, "expires_on", 3600)
+	// The library keeps the tokens of machines for the whole process: one that ends within minutes it does not use again, where
+	// there is another fake.
+	s.give(w, "expires_on", 60)
 }
