@@ -166,6 +166,43 @@ func TestContainers(t *testing.T) {
 	t.Run("an engine", func(t *testing.T) { t.Parallel(); tryEngine(t) })
 }
 
+// TestWhatClientsMount holds that no container but kz's may write where clients find the CA and what Node loads: the directory
+// may be open to all who mount it.
+func TestWhatClientsMount(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for name, s := range theComposition(t).Services {
+		for _, v := range s.Volumes {
+			if part := strings.Split(v, ":"); part[0] == "client" && name != "kz" {
+				if found++; len(part) != 3 || part[2] != "ro" {
+					t.Errorf("compose.yaml: %s may write to %s", name, v)
+				}
+			}
+		}
+	}
+	p := thePod(t)
+	for _, c := range slices.Concat(p.Spec.Init, p.Spec.Containers) {
+		for _, m := range c.VolumeMounts {
+			if m.Name == "client" && c.Name != "kz" {
+				if found++; !m.ReadOnly {
+					t.Errorf("kubernetes.yaml: %s may write to %s", c.Name, m.Path)
+				}
+			}
+		}
+	}
+	for name, mount := range map[string]string{
+		"ci.yaml":                        `-v "$RUNNER_TEMP/ca:/kz:ro"`,
+		"devcontainer/devcontainer.json": `/.kz-agent/ca,target=/kz,type=bind,readonly"`,
+	} {
+		if found++; strings.Count(deployedText(t, name), mount) != 1 {
+			t.Errorf("%s has not %s", name, mount)
+		}
+	}
+	if found != 4 {
+		t.Errorf("%d mounts were looked at", found)
+	}
+}
+
 // tryImage looks at what the Dockerfile makes.
 func tryImage(t *testing.T, im image) {
 	kz := filepath.Join(im.root, "kz")

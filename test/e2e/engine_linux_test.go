@@ -27,11 +27,12 @@ type engine struct {
 	env []string
 }
 
-// inEngine makes the machine, with a /run that is empty and a name server that is outside.
+// inEngine makes the machine, with a /run and a /dev/shm that are empty and a name server that is outside.
 const inEngine = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /dev/shm # Podman has its locks there
 mount --bind "$1/resolv.conf" /etc/resolv.conf
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi # crun knows one or the other
 ip link set lo up
@@ -91,7 +92,7 @@ func (e *engine) command(ctx context.Context, argv ...string) *exec.Cmd {
 
 func (e *engine) try(argv ...string) bed.Result {
 	e.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // the build has a program to link, on a busy machine
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := e.command(ctx, argv...)

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"kz/test/bed"
 	"kz/test/canary"
@@ -64,7 +63,7 @@ func tryEnginePod(t *testing.T, e *engine, b *bed.Bed, world *outer) {
 	res := inAgent(curl + `-f -H "Authorization: Bearer $API_KEY" https://api.test/echo
 ` + curl + "--connect-timeout 3 --noproxy '*' http://" + outerAddress + `/ && echo OUT
 nft flush ruleset && echo NO WALL
-for f in ca.pem bundle.pem client.env new; do echo x >/kz/$f && echo CHANGED; mv /kz/$f /kz/other && echo CHANGED; done; rm /kz/ca.pem && echo CHANGED
+for f in ca.pem bundle.pem client.env new; do echo x >/kz/$f && echo CHANGED; mv /kz/$f /kz/other && echo CHANGED; done; rm /kz/ca.pem && echo CHANGED; grep -aq 'PRIVATE KEY' /kz/* && echo READ
 cat /state/session /run/secrets/kz/vault_token && echo READ; env`)
 	got := received(t, b, "/echo")
 	if len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer "+value {
@@ -80,10 +79,9 @@ cat /state/session /run/secrets/kz/vault_token && echo READ; env`)
 	}
 	b.Clean(res, e.try("podman", "inspect", "kz", "pause"))
 
-	began := time.Now()
 	e.podman("stop", "--time="+strconv.Itoa(p.Spec.Grace), "kz")
-	if code := e.podman("inspect", "--format", "{{.State.ExitCode}}", "kz"); code != "0" || time.Since(began) > 10*time.Second {
-		t.Errorf("it ends with %s after %s", code, time.Since(began))
+	if code := e.podman("inspect", "--format", "{{.State.ExitCode}}", "kz"); code != "0" { // 137 when its time is over
+		t.Errorf("it ends with %s", code)
 	}
 	b.Clean(e.try("podman", "logs", "kz"))
 	e.podman("rm", "kz") // before what it shares the network of
