@@ -3,7 +3,9 @@ package cli
 import (
 	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -25,13 +27,16 @@ const (
 )
 
 // startUncollected keeps the collector from running in the first moments, in which there is little to collect, and a program
-// waits to be started. GOGC says otherwise.
+// waits to be started. Once it has run, because there was more, it does so as always. GOGC says otherwise.
 func startUncollected() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
 	before := debug.SetGCPercent(startPercent)
-	time.AfterFunc(startTime, func() { debug.SetGCPercent(before) })
+	over := sync.OnceFunc(func() { debug.SetGCPercent(before) })
+	time.AfterFunc(startTime, over)
+	// What the first collection takes away: its successor would begin at ten times what that one leaves.
+	runtime.AddCleanup(new(*byte), func(over func()) { over() }, over)
 }
 
 // memoryGoal is what Go's collector works harder to stay under: by itself it lets as much garbage lie as there is in use. With
