@@ -2,7 +2,6 @@ package agents_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -53,22 +52,8 @@ type screen struct {
 // atTerminal runs a command that the topic shows as the leader of a session on a terminal of its own.
 func (l *lab) atTerminal(program string) *screen {
 	l.t.Helper()
-	keys, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		bed.Missing(l.t, "a terminal: "+err.Error())
-	}
-	n, err := unix.IoctlGetInt(int(keys.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(keys.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		err = unix.IoctlSetWinsize(int(keys.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: 200})
-	}
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	tty, err := os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
+	keys, tty := bed.Terminal(l.t)
+	if err := unix.IoctlSetWinsize(int(keys.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: 200}); err != nil {
 		l.t.Fatal(err)
 	}
 	defer tty.Close()

@@ -108,27 +108,13 @@ func printedCommands(topic string) (commands []string) {
 // typed runs a command line on a terminal of its own and answers what it asks. It returns what the terminal showed.
 func typed(t *testing.T, dir string, env []string, command string, answers map[string]string) (code int, shown string) {
 	t.Helper()
-	keys, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		bed.Missing(t, "a terminal: "+err.Error())
-	}
+	keys, tty := bed.Terminal(t)
 	defer keys.Close()
-	n, err := unix.IoctlGetInt(int(keys.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(keys.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	tty, err := os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	cmd := exec.Command("/bin/sh", "-c", command)
 	cmd.Dir, cmd.Env = dir, env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
-	err = cmd.Start()
+	err := cmd.Start()
 	_ = tty.Close()
 	if err != nil {
 		t.Fatal(err)

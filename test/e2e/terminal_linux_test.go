@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"kz/test/bed"
 )
 
@@ -26,21 +24,7 @@ type terminal struct {
 
 func onTerminal(t *testing.T, b *bed.Bed, argv ...string) *terminal {
 	t.Helper()
-	keys, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		bed.Missing(t, "a terminal: "+err.Error())
-	}
-	n, err := unix.IoctlGetInt(int(keys.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(keys.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	tty, err := os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys, tty := bed.Terminal(t)
 	defer tty.Close()
 	cmd := exec.Command(bed.KZ(t), append([]string{"run", "--blind", "--config", b.WriteBundle(), "--audit", b.AuditFile(), "--"}, argv...)...)
 	cmd.Dir, cmd.Env = b.Path("home"), []string{"PATH=" + bed.Path, "HOME=" + b.Path("home"), "TMPDIR=" + b.Path("home/tmp"), "TERM=dumb"}

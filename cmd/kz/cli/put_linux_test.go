@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"kz/test/bed"
 )
 
 // screen is what a person sees of a kz that has a terminal, and where they type.
@@ -34,21 +36,7 @@ func (w awsWorld) onScreen(t *testing.T, command string, args ...string) *screen
 // onScreen starts kz in a directory, on a terminal of its own.
 func onScreen(t *testing.T, dir string, env []string, args ...string) *screen {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	slave, err := os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	master, slave := bed.Terminal(t)
 	defer slave.Close()
 	s := &screen{cmd: exec.Command("kz", args...), master: master, ended: make(chan struct{})}
 	s.cmd.Env, s.cmd.Dir = append(env, "TERM=xterm", "NO_COLOR=1"), dir
