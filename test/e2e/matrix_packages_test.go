@@ -28,6 +28,14 @@ func packageRows() []row {
 			client: "pip", version: func(t *testing.T) []string { return []string{bed.Python(t, "pip"), "-m", "pip", "--version"} },
 			call: pipCall, path: "/simple/kz-demo/", secret: "PIP_PASSWORD", carries: basicPassword, sees: reads,
 		},
+		{
+			client: "poetry", version: told("poetry", "--version"), call: poetryCall,
+			path: "/simple/kz-demo/", secret: "POETRY_HTTP_BASIC_KZ_PASSWORD", carries: basicPassword, sees: reads,
+		},
+		{
+			client: "twine (uploads a wheel)", version: told("twine", "--version"), call: twineCall,
+			path: "/legacy/", secret: "TWINE_PASSWORD", carries: basicPassword, sees: reads,
+		},
 		{client: "npm", version: told("npm", "--version"), call: npmCall, path: "/kz-demo", secret: "NPM_TOKEN", sees: reads},
 		{
 			client: "pnpm", version: func(t *testing.T) []string { return pnpm(t, "--version") }, call: pnpmCall,
@@ -49,9 +57,13 @@ func packageRows() []row {
 	}
 }
 
-// pipCall plays a simple repository (PEP 503) with one wheel (PEP 427) in it.
-func pipCall(t *testing.T, c *attempt) []string {
-	const wheel, info = "kz_demo-1.0.0-py3-none-any.whl", "kz_demo-1.0.0.dist-info/"
+// wheelName is the file of the one package that a Python index has here.
+const wheelName = "kz_demo-1.0.0-py3-none-any.whl"
+
+// demoWheel is that package (PEP 427).
+func demoWheel(t *testing.T) []byte {
+	t.Helper()
+	const info = "kz_demo-1.0.0.dist-info/"
 	var buf bytes.Buffer
 	w := zip.NewWriter(&buf)
 	for _, f := range [][2]string{
@@ -71,12 +83,51 @@ func pipCall(t *testing.T, c *attempt) []string {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return buf.Bytes()
+}
+
+// playPyPI plays a simple repository (PEP 503) with one wheel in it.
+func playPyPI(t *testing.T, c *attempt) {
+	t.Helper()
+	wheel := demoWheel(t)
 	auth := "Basic " + base64.StdEncoding.EncodeToString([]byte("robot:"+c.value))
-	page := fmt.Sprintf(`<!DOCTYPE html><!-- %s --><a href="/files/%s#sha256=%x">%s</a>`, c.value, wheel, sha256.Sum256(buf.Bytes()), wheel)
+	page := fmt.Sprintf(`<!DOCTYPE html><!-- %s --><a href="/files/%s#sha256=%x">%s</a>`, c.value, wheelName, sha256.Sum256(wheel), wheelName)
 	c.Origin.SetFile("/simple/kz-demo/", origin.File{Type: "text/html", Body: []byte(page), Auth: auth})
-	c.Origin.SetFile("/files/"+wheel, origin.File{Type: "application/octet-stream", Body: buf.Bytes(), Auth: auth})
+	c.Origin.SetFile("/files/"+wheelName, origin.File{Type: "application/octet-stream", Body: wheel, Auth: auth})
+}
+
+func pipCall(t *testing.T, c *attempt) []string {
+	playPyPI(t, c)
 	return shell(bed.Python(t, "pip") + ` -m pip install -q --disable-pip-version-check --target t --index-url "https://robot:$PIP_PASSWORD@api.test/simple" kz-demo
 PYTHONPATH=t ` + bed.Python(t) + ` -c "import kz_demo"`)
+}
+
+func poetryCall(t *testing.T, c *attempt) []string {
+	playPyPI(t, c)
+	c.write(t, "pyproject.toml", `[tool.poetry]
+name = "own"
+version = "0.0.0"
+description = ""
+authors = []
+[tool.poetry.dependencies]
+python = ">=3.9"
+kz-demo = "1.0.0"
+[[tool.poetry.source]]
+name = "kz"
+url = "https://api.test/simple"
+default = true
+`)
+	c.Env = append(c.Env, "POETRY_HTTP_BASIC_KZ_USERNAME=robot", "PYTHON_KEYRING_BACKEND=keyring.backends.null.Keyring", "POETRY_VIRTUALENVS_IN_PROJECT=true")
+	return shell(bed.Program(t, "poetry") + ` install -q --no-root --no-interaction && .venv/bin/python -c "import kz_demo"`)
+}
+
+// twineCall uploads to an index as PyPI's old API has it (https://docs.pypi.org/api/upload).
+func twineCall(t *testing.T, c *attempt) []string {
+	auth := "Basic " + base64.StdEncoding.EncodeToString([]byte("robot:"+c.value))
+	c.Origin.SetFile("/legacy/", origin.File{Type: "text/plain", Body: []byte("welcome, " + c.value + "\n"), Auth: auth})
+	c.write(t, wheelName, string(demoWheel(t)))
+	c.Env = append(c.Env, "TWINE_USERNAME=robot")
+	return shell(bed.Program(t, "twine") + " upload --non-interactive --disable-progress-bar --repository-url https://api.test/legacy/ " + wheelName)
 }
 
 // playNPM plays a registry with one package, and has settings for it and for a project.
