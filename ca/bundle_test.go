@@ -125,6 +125,12 @@ func TestSystemRoots(t *testing.T) {
 	if runtime.GOOS == "darwin" {
 		return // asks a keychain daemon
 	}
+	if got := testing.AllocsPerRun(3, func() {
+		roots, _ = SystemRoots()
+		Bundle(roots, foreign)
+	}); got > 30 {
+		t.Errorf("%.0f allocations for %d roots: none of them should be decoded", got, n)
+	}
 	best := time.Hour // the fastest of several: what it costs, not what else the machine does
 	for range 20 {
 		start := time.Now()
