@@ -48,7 +48,14 @@ func TestOrigins(t *testing.T) {
 					t.Error(err)
 				}
 			})
+			asked := 0
 			say := func(text string) string {
+				// Each is in the log before the next one comes: a server writes it when it has answered, in whatever order.
+				asked++
+				defer bed.Eventually(t, "the request was seen", func() bool {
+					seen, err := o.Seen()
+					return err == nil && len(seen) == asked
+				})
 				conn, err := tls.Dial("tcp", o.Addr, &tls.Config{RootCAs: roots, ServerName: "origin.test"})
 				if err != nil {
 					t.Fatal(err)
@@ -71,11 +78,10 @@ func TestOrigins(t *testing.T) {
 			if got := say("GET /bad HTTP/7.1 x\r\nHost: origin.test\r\n\r\n"); strings.HasPrefix(got, "2") {
 				t.Errorf("a bad one: %s", got)
 			}
-			bed.Eventually(t, "three requests were seen", func() bool {
-				seen, err := o.Seen()
-				return err == nil && len(seen) == 3
-			})
-			seen, _ := o.Seen()
+			seen, err := o.Seen()
+			if err != nil || len(seen) != 3 {
+				t.Fatalf("seen: %+v %v", seen, err)
+			}
 			if s := seen[0]; s.Line != "POST /good HTTP/1.1" || s.Length != "5" || s.Encoding != "" || s.Status != 200 || s.Conn == "" {
 				t.Errorf("seen: %+v", s)
 			}
