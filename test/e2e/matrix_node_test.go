@@ -64,8 +64,33 @@ require("axios").get("https://api.test/echo", {headers: {Authorization: "Bearer 
 	nodeFetchModule = `
 require("node-fetch")("https://api.test/echo", {headers: {Authorization: "Bearer " + process.env.API_KEY}})
   .then(r => r.text()).then(console.log).catch(e => { console.error(e); process.exit(1) })`
+	nodeGot = `
+require("got").default("https://api.test/echo", {headers: {Authorization: "Bearer " + process.env.API_KEY}})
+  .text().then(console.log).catch(e => { console.error(e); process.exit(1) })`
+	nodeKy = `
+require("ky").default("https://api.test/echo", {headers: {Authorization: "Bearer " + process.env.API_KEY}})
+  .text().then(console.log).catch(e => { console.error(e); process.exit(1) })`
+	nodeSuperagent = `
+require("superagent").get("https://api.test/echo").set("Authorization", "Bearer " + process.env.API_KEY).buffer(true).parse((r, done) => {
+  r.setEncoding("utf8").on("data", d => console.log(d)).on("end", done)
+}).catch(e => { console.error(e); process.exit(1) })`
+	nodeHTTP2 = `
+const session = require("http2").connect("https://api.test").on("error", e => { console.error(e); process.exit(1) })
+const stream = session.request({":path": "/echo", authorization: "Bearer " + process.env.API_KEY})
+stream.on("data", d => console.log(String(d))).on("end", () => session.close())`
+	nodeDispatcher = `
+const { request, Agent } = require("MODULE")
+request("https://api.test/echo", {dispatcher: new Agent(), headers: {Authorization: "Bearer " + process.env.API_KEY}})
+  .then(r => r.body.text()).then(console.log).catch(e => { console.error(e); process.exit(1) })`
 	nodeWS = `
-new (require("ws"))("wss://api.test/ws").on("error", e => { console.error(e.message); process.exit(1) })`
+const ws = new (require("ws"))("wss://api.test/ws?hello=1", {headers: {Authorization: "Bearer " + process.env.API_KEY}})
+ws.on("error", e => { console.error(e); process.exit(1) }).on("message", m => { console.log(String(m)); ws.close() })`
+	nodeEventSource = `
+const { EventSource } = require("eventsource")
+const withKey = (url, init) => fetch(url, { ...init, headers: { ...init.headers, Authorization: "Bearer " + process.env.API_KEY } })
+const events = new EventSource("https://api.test/events", { fetch: withKey })
+events.onerror = e => { console.error(e); process.exit(1) }
+events.onmessage = e => { console.log(e.data); process.exit(0) }`
 
 	nodeOpenAI = `
 const { OpenAI } = require("MODULE")
@@ -123,11 +148,6 @@ data: {"type":"message_stop"}
 
 // nodeRows are the clients in JavaScript.
 func nodeRows() []row {
-	goes := func(r row, reason string) row {
-		r.proxy = direct(reason, "ENOTFOUND api.test")
-		r.trust, r.swap = r.proxy, r.proxy
-		return r
-	}
 	https := strings.Replace(nodeHTTPS, "AGENT", "", 1)
 	openAI := func(version, module string) row {
 		r := node(version, "openai", strings.Replace(nodeOpenAI, "MODULE", module, 1), module)
@@ -140,6 +160,20 @@ func nodeRows() []row {
 	undici := func(version, module, name string) row {
 		return node(version, name, strings.Replace(nodeUndici, "MODULE", module, 1), module)
 	}
+	dispatcher := func(version, module string) row {
+		return node(version, "undici, its own dispatcher", strings.Replace(nodeDispatcher, "MODULE", module, 1), module)
+	}
+	ws := func(version string) row {
+		r := node(version, "ws", nodeWS, "ws")
+		r.path = "/ws"
+		return r
+	}
+	events := node("24", "eventsource", nodeEventSource, "eventsource")
+	call := events.call
+	events.path, events.call = "/events", func(t *testing.T, c *attempt) []string {
+		c.Origin.SetFile(events.path, origin.File{Type: "text/event-stream", Body: []byte("data: your key is " + c.value + "\n\n")})
+		return call(t, c)
+	}
 	keepAlive := strings.Replace(nodeHTTPS, "AGENT", `agent: new (require("https").Agent)({keepAlive: true}),`, 1)
 	return []row{
 		node("20", "fetch", nodeFetch), node("22.20", "fetch", nodeFetch), node("22", "fetch", nodeFetch), node("24", "fetch", nodeFetch),
@@ -149,7 +183,12 @@ func nodeRows() []row {
 		node("20", "axios", nodeAxios, "axios"), node("22", "axios", nodeAxios, "axios"), node("24", "axios", nodeAxios, "axios"),
 		node("20", "node-fetch", nodeFetchModule, "node-fetch"), node("24", "node-fetch", nodeFetchModule, "node-fetch"),
 		undici("20", "undici7", "undici 7"), undici("22", "undici", "undici 8"), undici("24", "undici", "undici 8"),
-		goes(node("24", "ws", nodeWS, "ws"), "goes direct unless it is given agent: https.globalAgent"),
+		dispatcher("20", "undici7"), dispatcher("22", "undici"), dispatcher("24", "undici"),
+		node("20", "http2", nodeHTTP2), node("22", "http2", nodeHTTP2), node("24", "http2", nodeHTTP2),
+		node("22", "got", nodeGot, "got"), node("24", "got", nodeGot, "got"),
+		node("22", "ky", nodeKy, "ky"), node("24", "ky", nodeKy, "ky"),
+		node("20", "superagent", nodeSuperagent, "superagent"), node("24", "superagent", nodeSuperagent, "superagent"),
+		events, ws("20"), ws("24"),
 		openAI("20", "openai6"), openAI("22", "openai"), openAI("24", "openai"),
 		anthropic("20"), anthropic("22"), anthropic("24"),
 		bun(nodeFetch), deno(nodeFetch),

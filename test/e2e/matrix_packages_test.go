@@ -46,6 +46,10 @@ func packageRows() []row {
 			path: "/kz-demo", secret: "NPM_TOKEN", sees: reads,
 		},
 		{
+			client: "yarn 1", version: func(t *testing.T) []string { return yarn1(t, "--version") }, call: yarn1Call,
+			path: "/kz-demo", secret: "NPM_TOKEN", sees: reads,
+		},
+		{
 			client: "composer", version: told("composer", "--version", "--no-interaction"), call: composerCall,
 			path: "/packages.json", secret: "COMPOSER_PASSWORD", carries: basicPassword, sees: reads,
 		},
@@ -178,6 +182,16 @@ func yarnCall(t *testing.T, c *attempt) []string {
 	c.write(t, ".yarnrc.yml", "npmRegistryServer: https://api.test\nnpmAlwaysAuth: true\nnpmMinimalAgeGate: 0\nnpmAuthToken: ${NPM_TOKEN}\nenableTelemetry: false\nnodeLinker: node-modules\n")
 	c.write(t, "yarn.lock", "")
 	return shell(strings.Join(yarn(t), " ") + " add kz-demo && test -f node_modules/kz-demo/index.js")
+}
+
+func yarn1(t *testing.T, args ...string) []string {
+	return append([]string{bed.Node(t), filepath.Join(bed.NodeModules(t, "yarn1"), "yarn1/bin/yarn.js")}, args...)
+}
+
+// yarn1Call: it reads .npmrc, too, and sends no token for a name without a scope unless that says so.
+func yarn1Call(t *testing.T, c *attempt) []string {
+	playNPM(t, c)
+	return shell("echo always-auth=true >>.npmrc && " + strings.Join(yarn1(t), " ") + " add --non-interactive kz-demo && test -f node_modules/kz-demo/index.js")
 }
 
 // composerCall plays a private repository of Composer (https://getcomposer.org/doc/05-repositories.md#packages).

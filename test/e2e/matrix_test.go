@@ -192,9 +192,11 @@ func cameByProxy(t *testing.T, c *attempt, ended bed.Result) {
 // trusted: the client has spoken HTTP inside of kz's TLS and got a good answer from the origin.
 func trusted(t *testing.T, c *attempt, ended bed.Result) {
 	t.Helper()
-	good := func(l bed.Line) bool { return l.Kind == "request" && l.Path == c.row.path && l.Status == http.StatusOK }
+	good := func(l bed.Line) bool {
+		return l.Kind == "request" && l.Path == c.row.path && (l.Status == http.StatusOK || l.Status == http.StatusSwitchingProtocols)
+	}
 	if !slices.ContainsFunc(c.lines(), good) || len(c.arrived()) == 0 {
-		t.Errorf("no request for %s%s was answered with 200:\n%s\n%+v", c.host(), c.row.path, ended.Output(), c.lines())
+		t.Errorf("no request for %s%s was answered with 200 or 101:\n%s\n%+v", c.host(), c.row.path, ended.Output(), c.lines())
 	}
 }
 

@@ -9,8 +9,12 @@ import (
 	"kz/test/bed"
 )
 
-// Node.js 20 and 22.20 do not know NODE_USE_ENV_PROXY: what kz has them load is all that leads their requests to the proxy.
-var nodesWithoutProxy = []string{"20", "22.20"}
+// Node.js 20 and 22.20 do not know NODE_USE_ENV_PROXY: what kz has them load is all that leads their requests to the proxy. Newer
+// ones ask it themselves, and leave out some.
+var (
+	nodesWithoutProxy = []string{"20", "22.20"}
+	nodes             = []string{"20", "22.20", "22", "24"}
+)
 
 const nodeGet = `
 const get = (module, url, options = {}) => new Promise((resolve, reject) => require(module).get(url, options, r => {
@@ -36,6 +40,32 @@ var nodeWays = []struct {
 	{
 		name: "in a child process with arguments of its own", want: []string{"Bearer kz_masked_"}, values: 1,
 		text: `require("child_process").execFileSync(process.execPath, ["--no-warnings", "-e", ` + "`" + nodeFetch + "`" + `], { stdio: "inherit" })`,
+	},
+	{
+		name: "in what fork and cluster start", want: []string{"Bearer kz_masked_"}, values: 2,
+		text: `const text = ["-e", ` + "`" + nodeFetch + ".then(() => process.disconnect())`" + `]
+require("child_process").fork("-", [], { execArgv: text })
+require("cluster").setupPrimary({ exec: "-", execArgv: text })
+require("cluster").fork()`,
+	},
+	{
+		name: "in node --test", want: []string{"pass 1"}, values: 1,
+		text: `require("fs").writeFileSync("a.test.mjs", ` + "`" + `import test from "node:test"; await test("asks", () => ` + nodeFetch[1:] + `)` + "`" + `)
+require("child_process").execFileSync(process.execPath, ["--test", "a.test.mjs"], { stdio: "inherit" })`,
+	},
+	{
+		name: "by HTTP/2, in an ES module", args: []string{"--input-type=module"}, want: []string{"Bearer kz_masked_", "length 3000000"}, values: 2,
+		text: `import { connect } from "node:http2"
+const session = connect("https://api.test")
+const ask = (path, body) => new Promise((resolve, reject) => {
+  const stream = session.request({ ":path": path, ":method": body ? "POST" : "GET", authorization: "Bearer " + process.env.API_KEY })
+  let text = ""
+  stream.setEncoding("latin1").on("data", d => text += d).on("end", () => resolve(text)).on("error", reject).end(body)
+})
+console.log(await ask("/echo"))
+console.log("posted", (await ask("/echo", "x".repeat(1000000))).length)
+console.log("length", (await ask("/bytes?n=3000000")).length)
+session.close()`,
 	},
 	{
 		name: "in an ES module", args: []string{"--input-type=module"}, want: []string{"one true", "two true"}, values: 2,
@@ -68,9 +98,9 @@ get({ host: "api.test", path: "/echo", headers, agent: https.globalAgent }, r =>
 	},
 }
 
-func TestNodeWithoutProxySupportReachesItsHosts(t *testing.T) {
+func TestNodeReachesItsHosts(t *testing.T) {
 	t.Parallel()
-	for _, version := range nodesWithoutProxy {
+	for _, version := range []string{"20", "22.20", "24"} {
 		for _, way := range nodeWays {
 			t.Run(version+" "+way.name, func(t *testing.T) {
 				t.Parallel()
@@ -111,19 +141,23 @@ func TestNodeWithoutProxySupportReachesItsHosts(t *testing.T) {
 	}
 }
 
-// TestNodeWithoutProxySupportIsToldWhy has each refusal reach the program in words.
-func TestNodeWithoutProxySupportIsToldWhy(t *testing.T) {
+// TestNodeIsToldWhy has each refusal reach the program in words.
+func TestNodeIsToldWhy(t *testing.T) {
 	t.Parallel()
-	for _, version := range nodesWithoutProxy {
+	for _, version := range nodes {
 		t.Run(version+" says why a host is refused, and what of cleartext", func(t *testing.T) {
 			t.Parallel()
 			program := nodeAt(t, version)
 			b := bed.New(t)
 			b.Secret("API_KEY", `hosts = ["api.test"]`)
 			b.Egress(`deny = ["evil.test"]`)
+			b.Env = append(b.Env, "NODE_PATH="+bed.NodeModules(t, "ws"))
 			res := b.Run(program, "-e", nodeGet+`
   await told("fetch", fetch("https://evil.test/"))
   await told("https", get("https", "https://evil.test/"))
+  await told("http2", new Promise((resolve, reject) => require("http2").connect("https://evil.test").on("connect", resolve).on("error", reject)))
+  await told("ws", new Promise((resolve, reject) => new (require("ws"))("wss://evil.test/").on("open", resolve).on("error", reject)))
+  await told("agent", get("https", "https://evil.test/", { agent: new (require("https").Agent)() }))
   const text = async r => (await r).text()
   await told("fetch http", text(fetch("http://api.test/echo")))
   await told("http", get("http", "http://api.test/echo"))
@@ -137,7 +171,7 @@ func TestNodeWithoutProxySupportIsToldWhy(t *testing.T) {
 			res.Succeeds(t)
 			const refused = "the proxy refused evil.test:443: 403 egress_denied: "
 			for _, want := range []string{
-				"fetch fails: " + refused, "https fails: " + refused, `(hint: to allow it, `,
+				"fetch fails: " + refused, "https fails: " + refused, "http2 fails: " + refused, "ws fails: " + refused, "agent fails: " + refused, `(hint: to allow it, `,
 				"\nfetch http: GET /echo HTTP/1.1\n", "\nhttp: 200 GET /echo HTTP/1.1 Host: api.test",
 				`fetch http with a mask: {"error":{"code":"cleartext"`, `http with a mask: 403 {"error":{"code":"cleartext"`, `http with a mask in a list: 403 {"error":{"code":"cleartext"`,
 				"fetch credential fails: the proxy refused other.test:443: 407 proxy_credential", "https credential fails: the proxy refused other.test:443: 407 proxy_credential",
@@ -151,23 +185,28 @@ func TestNodeWithoutProxySupportIsToldWhy(t *testing.T) {
 	}
 }
 
-// TestNodeWithProxySupportSaysLittle holds what `kz help runtimes` says of a refusal in newer Node.
-func TestNodeWithProxySupportSaysLittle(t *testing.T) {
+// TestNodeAlone holds what `kz help runtimes` says of a newer Node that has lost its NODE_OPTIONS: it goes by the proxy, and says
+// little of a refusal.
+func TestNodeAlone(t *testing.T) {
 	t.Parallel()
 	b := bed.New(t)
-	b.Secret("API_KEY", `hosts = ["api.test"]`)
+	value := b.Secret("API_KEY", `hosts = ["api.test"]`)
 	b.Egress(`deny = ["evil.test"]`)
-	res := b.Run(bed.Node(t), "-e", nodeGet+`
-  await told("fetch", fetch("https://evil.test/"))
-  await told("https", get("https", "https://evil.test/", { agent: new (require("https").Agent)() }))
+	res := b.Run("/bin/sh", "-c", `NODE_OPTIONS= exec "$0" -e "$1"`, bed.Node(t), nodeGet+`
+  await told("api", fetch("https://api.test/echo", { headers: bearer }).then(r => r.status))
+  await told("evil", fetch("https://evil.test/"))
 })()`)
 	res.Succeeds(t)
-	if out := string(res.Stdout); !strings.Contains(out, "fetch fails: Request was cancelled.\n") || !strings.Contains(out, "https fails: the proxy refused evil.test:443: 403 egress_denied: ") {
+	if got := received(t, b, "/echo"); len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer "+value {
+		t.Error("the origin did not get the value")
+	}
+	if out := string(res.Stdout); out != "api: 200\nevil fails: Request was cancelled.\n" {
 		t.Errorf("it says more now, or less:\n%s", out)
 	}
 	if err := string(res.Stderr); !strings.Contains(err, "evil.test") || !strings.Contains(err, "egress_denied") {
 		t.Errorf("the summary does not have the reason:\n%s", err)
 	}
+	b.Clean(res)
 }
 
 // TestNodeWithoutProxySupportGoesWhereItSays: NO_PROXY, and what a program decides for itself.
@@ -230,7 +269,8 @@ const WebSocket = function (url, { headers }) {
 	for _, tt := range []struct{ name, version, text string }{
 		{"of Node without proxy support", "22.20", webSocketNodeItself},
 		{"of the package undici 8 in a Node with undici 6", "22", `const { WebSocket } = require("undici");` + webSocketNodeItself},
-		{"of the package ws, with the agent of all", "20", ws + webSocketNodeItself},
+		{"of the package ws", "20", strings.Replace(ws, `, agent: require("https").globalAgent`, "", 1) + webSocketNodeItself},
+		{"of the package ws", "24", strings.Replace(ws, `, agent: require("https").globalAgent`, "", 1) + webSocketNodeItself},
 		{"of the package ws, with the agent of all", "24", ws + webSocketNodeItself},
 		{"of its own, with the proxy", "bun", `const Plain = WebSocket; WebSocket = function (url, o) { return new Plain(url, { ...o, proxy: process.env.HTTPS_PROXY }) };` + webSocketNodeItself},
 	} {
@@ -311,13 +351,10 @@ func TestNodeWithUndici8(t *testing.T) {
   const stop = new AbortController()
   await told("aborted", request("https://api.test/hang", { signal: stop.signal }).then(() => "?", e => e.name), setTimeout(() => stop.abort(), 100))
   await told("agent", get("https", "https://api.test/echo", { headers: bearer, agent: new (require("https").Agent)({ keepAlive: true }) }).then(t => t.includes("kz_masked_")))
-  await told("http2", new Promise((resolve, reject) => require("http2").connect("https://api.test").on("connect", resolve).on("error", reject)))
-  process.exit(0)
 })()`)
 	res.Succeeds(t)
 	for _, want := range []string{
 		"download: 3000000\n", "upload: true\n", "own fetch: true\n", "other fetch: 2000000\n", "head: 404 ", "composed: 7\n", "aborted: AbortError\n", "agent: true\n",
-		"http2 fails: getaddrinfo ", // knows of no proxy, as kz help runtimes says
 	} {
 		if !strings.Contains(string(res.Stdout), want) {
 			t.Errorf("the output lacks %q:\n%s", want, res.Output())

@@ -1,10 +1,9 @@
 'use strict'
 // Written by kz for the programs of one run. It has Node.js use the proxy that HTTPS_PROXY and HTTP_PROXY name, credential
-// and all, and what NO_PROXY excepts, in versions that do not know NODE_USE_ENV_PROXY: fetch and WebSocket (undici), http and
-// https. Since 22.21 and 24.5 Node does that itself; what it leaves out is still done here: agents that a program makes, and
-// the package undici where it is newer than Node's own. It is public: what it needs it reads from the environment. Nothing
-// of Node's is loaded before a program uses it. A program's own dispatcher, or agent that connects in a way of its own, is
-// left alone.
+// and all, and what NO_PROXY excepts: fetch and WebSocket (undici), http and https, and what connects by itself and speaks HTTP
+// over TLS. Since 22.21 and 24.5 Node does a part of that where NODE_USE_ENV_PROXY is set; here every version does the same, and
+// tells what the proxy refuses. It is public: what it needs it reads from the environment. Nothing of Node's is loaded before a
+// program uses it. An agent of a program's own that connects in its own way, or to another proxy, is left alone.
 ;(() => {
   const env = process.env
   const legacy = Symbol.for('undici.globalDispatcher.1') // up to undici 7
@@ -17,10 +16,12 @@
   function main () {
     if (versions.bun || versions.deno || env.NODE_USE_ENV_PROXY !== '1') return
     if (!proxyFor('https:')) return
-    if (!native) whenUndiciIsLoaded()
-    else if (major === 22) withoutWarning('UNDICI-EHPA') // "EnvHttpProxyAgent is experimental", for each program
-    if (versions.undici && globalThis[modern] === undefined) shareWithUndici8()
-    whenHTTPIsLoaded(proxyAgents)
+    if (native && major === 22) withoutWarning('UNDICI-EHPA') // "EnvHttpProxyAgent is experimental", for each program
+    whenUndiciIsLoaded()
+    whenRequestsAreLoaded(() => {
+      proxyAgents()
+      proxyTLS()
+    })
   }
 
   // withoutWarning keeps a warning back, once, that Node makes as it starts.
@@ -81,8 +82,10 @@
 
   // --- the tunnel ---
 
+  const tunnelCode = 'ERR_PROXY_TUNNEL' // as Node has it since 24.5
+
   // tunnel gives callback a socket through the proxy to host:port, before any TLS.
-  function tunnel (proxy, host, port, callback) {
+  function tunnel (proxy, host, port, callback, timeout) {
     const to = authority(bare(host), port)
     const headers = { Host: to }
     if (proxy.authorization) headers['Proxy-Authorization'] = proxy.authorization
@@ -97,6 +100,12 @@
       callback(null, socket)
     })
     request.once('error', callback)
+    if (timeout) {
+      request.setTimeout(timeout, () => {
+        const err = new Error('the proxy has not answered for ' + to)
+        request.destroy(Object.assign(err, { code: tunnelCode, proxyTunnelTimeout: timeout })) // as Node has it
+      })
+    }
     request.end()
   }
 
@@ -118,7 +127,7 @@
       if (said.message) text += ': ' + said.message
       if (said.hint) text += ' (hint: ' + said.hint + ')'
       const err = new Error(text)
-      err.code = 'ERR_PROXY_TUNNEL' // as Node has it since 24.5
+      err.code = tunnelCode
       err.statusCode = response.statusCode
       callback(err)
     }
@@ -137,9 +146,10 @@
   // The dispatcher can be made only of a class that undici has, and undici is not to be loaded before it is needed. As it is
   // loaded it asks for the dispatcher of all, and where there is none it defines its own: that is when ours takes its place.
   function whenUndiciIsLoaded () {
-    const before = globalThis[legacy]
-    if (before !== undefined) { // another --require has used fetch, or set its own
-      if (before.constructor.name === 'Agent') globalThis[legacy] = proxying(before)
+    if (native) return whenNodeHasSetItsOwn()
+    whenUndici8IsLoaded()
+    if (globalThis[legacy] !== undefined) { // another --require has used fetch, or set its own
+      globalThis[legacy] = inPlaceOf(globalThis[legacy])
       return
     }
     let asking = false
@@ -150,7 +160,7 @@
         if (asking) return undefined
         asking = true
         try {
-          whenDefined(proxying)
+          whenDefined(legacy, inPlaceOf)
           if (calledBy('node:internal/deps/undici/undici')) return undefined
           // The package undici is loaded, or a program asks: Node's own comes first. fetch loads it and sends nothing; its
           // classes would, too, but V8 ends the process where one of them is asked for while another is.
@@ -177,90 +187,73 @@
     }
   }
 
-  // whenDefined puts what change makes of it in the place of the next dispatcher of all.
-  function whenDefined (change) {
-    const { defineProperty } = Object
-    Object.defineProperty = function (object, key, descriptor) {
-      if (object !== globalThis || key !== legacy) return defineProperty(object, key, descriptor)
-      Object.defineProperty = defineProperty
-      try { descriptor = { ...descriptor, value: change(descriptor.value) } } catch (_) {} // a program is not to fail for this
-      return defineProperty(object, key, descriptor)
-    }
+  // whenNodeHasSetItsOwn: after what is required, Node loads undici, and then sets a dispatcher for the environment.
+  function whenNodeHasSetItsOwn () {
+    whenDefined(modern, (value) => kind(value) === 'EnvHttpProxyAgent' && inPlaceOf(value)) // in newer versions
+    whenDefined(legacy, (value) => {
+      if (kind(value) !== 'EnvHttpProxyAgent' && kind(globalThis[modern]) !== 'ProxyingAgent') return null
+      if (changes.delete(modern)) whenUndici8IsLoaded()
+      return inPlaceOf(value)
+    })
   }
 
-  // shareWithUndici8 gives the package undici the dispatcher of Node's own undici where that is older than 8. Else to load the
-  // package is enough to have both go direct.
-  function shareWithUndici8 () {
-    const old = () => globalThis[legacy]
-    const shared = Object.assign(new (require('events'))(), {
-      dispatch: (options, handler) => old().dispatch(options, handler.onRequestStart ? forUndici7(handler) : handler),
-      compose: (...interceptors) => old().compose.apply(shared, interceptors),
-      close: (...args) => old().close(...args),
-      destroy: (...args) => old().destroy(...args)
-    })
+  // The package undici defines dispatchers for itself and for what is older, where there is none of its own yet: else to load it
+  // is enough to have both go direct.
+  function whenUndici8IsLoaded () {
+    if (globalThis[modern] !== undefined) {
+      globalThis[modern] = inPlaceOf(globalThis[modern])
+      return
+    }
     Object.defineProperty(globalThis, modern, {
       configurable: true,
       enumerable: false,
-      get: () => shared,
+      get () {
+        try {
+          whenDefined(modern, (value) => {
+            whenDefined(legacy, inPlaceOf)
+            return inPlaceOf(value)
+          })
+        } catch (_) {} // a program is not to fail for this
+      },
       set (value) { Object.defineProperty(globalThis, modern, { value, writable: true, enumerable: false, configurable: true }) }
     })
   }
 
-  // forUndici7 is a handler of undici 8 as the versions before know them.
-  function forUndici7 (handler) {
-    const controller = {
-      paused: false, aborted: false, reason: null, rawHeaders: null, rawTrailers: null,
-      pause () { controller.paused = true },
-      resume () { if (controller.paused) { controller.paused = false; if (resume) resume() } }
-    }
-    let resume
-    return {
-      onConnect (abort, context) {
-        controller.abort = (reason) => {
-          if (controller.aborted) return
-          controller.aborted = true
-          controller.reason = reason
-          abort(reason)
+  // whenDefined puts what change makes of it in the place of the next dispatcher by that name; if nothing, of the one after it.
+  const changes = new Map()
+  function whenDefined (name, change) {
+    changes.set(name, change)
+    const { defineProperty } = Object
+    if (defineProperty.changes === changes) return
+    Object.defineProperty = function (object, key, descriptor) {
+      if (object === globalThis && changes.has(key)) {
+        let value
+        try { value = changes.get(key)(descriptor.value) } catch (_) { changes.delete(key) } // a program is not to fail for this
+        if (value) {
+          descriptor = { ...descriptor, value }
+          changes.delete(key)
         }
-        handler.onRequestStart(controller, context)
-      },
-      onBodySent (...args) { if (handler.onBodySent) handler.onBodySent(...args) },
-      onRequestSent () { if (handler.onRequestSent) handler.onRequestSent() },
-      onResponseStarted () { if (handler.onResponseStarted) handler.onResponseStarted() },
-      onUpgrade (status, headers, socket) {
-        controller.rawHeaders = headers
-        if (handler.onRequestUpgrade) handler.onRequestUpgrade(controller, status, byName(headers), socket)
-      },
-      onHeaders (status, headers, resumes, text) {
-        resume = resumes
-        controller.rawHeaders = headers
-        if (handler.onResponseStart) handler.onResponseStart(controller, status, byName(headers), text)
-        return !controller.paused
-      },
-      onData (chunk) {
-        if (handler.onResponseData) handler.onResponseData(controller, chunk)
-        return !controller.paused
-      },
-      onComplete (trailers) {
-        controller.rawTrailers = trailers
-        if (handler.onResponseEnd) handler.onResponseEnd(controller, byName(trailers))
-      },
-      onError (err) {
-        if (handler.onResponseError) handler.onResponseError(controller, err)
+        if (changes.size === 0) Object.defineProperty = defineProperty
       }
+      return defineProperty(object, key, descriptor)
     }
+    Object.defineProperty.changes = changes
   }
 
-  // byName has the raw headers of undici, names and values in turn, by name.
-  function byName (raw) {
-    const headers = {}
-    for (let i = 0; raw && i < raw.length; i += 2) {
-      const name = raw[i].toString('latin1').toLowerCase()
-      const values = [].concat(raw[i + 1]).map((v) => v.toString('latin1'))
-      const all = [].concat(headers[name] === undefined ? [] : headers[name], values)
-      headers[name] = all.length === 1 ? all[0] : all
-    }
-    return headers
+  function kind (dispatcher) { return dispatcher && dispatcher.constructor && dispatcher.constructor.name }
+
+  // inPlaceOf is the dispatcher to have in the place of undici's. The one that Node makes of the environment asks for a tunnel
+  // where the text is clear, too, and says nothing of what the proxy refuses; it has one that goes direct inside. undici 8 has
+  // a wrapper for older ones.
+  const made = new Map()
+  function inPlaceOf (before) {
+    if (made.has(before)) return made.get(before)
+    let ours = before
+    if (kind(before) === 'Dispatcher1Wrapper') ours = new before.constructor(globalThis[modern])
+    if (kind(before) === 'EnvHttpProxyAgent') ours = Object.getOwnPropertySymbols(before).map((s) => before[s]).find((v) => kind(v) === 'Agent') || before
+    if (kind(ours) === 'Agent') ours = proxying(ours)
+    made.set(before, ours)
+    return ours
   }
 
   // proxying is a dispatcher of direct's class that goes through the proxy.
@@ -318,8 +311,8 @@
 
   // --- http and https ---
 
-  // What makes requests asks for its channels as it is loaded, when the agents already are.
-  function whenHTTPIsLoaded (then) {
+  // What makes requests asks for its channels as it is loaded, when the agents already are. http2 and undici load it, too.
+  function whenRequestsAreLoaded (then) {
     if (process.moduleLoadList.includes('NativeModule _http_client')) return then()
     const channels = require('diagnostics_channel')
     const { channel } = channels
@@ -346,11 +339,22 @@
     }
   }
 
-  // nodeProxies: this version of Node sees to the agent, or it was told not to.
+  // nodeProxies: this version of Node sees to the agent, or it was told not to. A tunnel to our proxy is better made here: Node
+  // says nothing of what the proxy refuses.
+  const taken = new WeakSet()
   function nodeProxies (agent) {
+    if (taken.has(agent)) return false
     const { options } = agent
-    if (options && 'proxyEnv' in options && (native || !options.proxyEnv)) return true
-    return Object.getOwnPropertySymbols(agent).some((s) => s.description === 'kProxyConfig' && agent[s])
+    const config = Object.getOwnPropertySymbols(agent).find((s) => s.description === 'kProxyConfig')
+    if (config && agent[config]) {
+      const { host, port } = agent[config].proxyConnectionOptions
+      const proxy = agent.protocol === 'https:' && proxyFor('https:')
+      if (!proxy || proxy.host !== host || proxy.port !== port) return true
+      agent[config] = null
+      taken.add(agent)
+      return false
+    }
+    return Boolean(options && 'proxyEnv' in options && (native || !options.proxyEnv))
   }
 
   // throughTunnel has an agent that connects as https does do so through the proxy.
@@ -365,13 +369,74 @@
         const host = options.host || 'localhost'
         const port = options.port || 443
         const proxy = options.socket ? null : route('https:', host, port)
+        const own = this.options && this.options.timeout // for sockets that are idle
         if (!proxy) return createConnection.call(this, options, callback)
         tunnel(proxy, host, port, (err, socket) => {
           if (err) return callback(err)
           callback(null, createConnection.call(this, { ...options, socket }))
-        })
+        }, options.timeout === own ? 0 : options.timeout)
       }
     })
+  }
+
+  // proxyTLS has what speaks HTTP without an agent go through the proxy: http2, the package ws, dispatchers that a program makes.
+  function proxyTLS () {
+    const tls = require('tls')
+    const { connect } = tls
+    tls.connect = function (...args) {
+      const options = {}
+      for (const arg of args) {
+        if (typeof arg === 'object') Object.assign(options, arg)
+        else if (typeof arg === 'string' && isNaN(arg)) options.host = arg
+        else if (typeof arg === 'string' || typeof arg === 'number') options.port = arg
+      }
+      const host = options.host || 'localhost'
+      const proxy = speaksHTTP(options) && route('https:', host, options.port)
+      if (!proxy) return connect.apply(this, args)
+      const listeners = args.filter((arg) => typeof arg === 'function')
+      return overTunnel(proxy, host, options, (socket) => connect.call(this, { ...options, socket }, ...listeners))
+    }
+    require('module').syncBuiltinESMExports()
+  }
+
+  // speaksHTTP tells by what is offered, or by who connects: https, for a request without an agent. Agents are seen to, or left
+  // alone, above.
+  function speaksHTTP ({ socket, path, _agentKey, _defaultAgent, ALPNProtocols }) {
+    if (socket || path || _agentKey) return false
+    return Boolean(_defaultAgent) || [].concat(ALPNProtocols).some((p) => p === 'h2' || p === 'http/1.1')
+  }
+
+  // overTunnel has secure make a TLS socket over a tunnel that is yet to come.
+  function overTunnel (proxy, host, { port, timeout }, secure) {
+    let inner; let held = true
+    const outer = new (require('stream').Duplex)({
+      construct (done) {
+        tunnel(proxy, host, port || 443, (err, socket) => {
+          if (err) return done(err)
+          inner = socket
+          if (!held) inner.unref()
+          inner.on('data', (data) => { if (!outer.push(data)) inner.pause() }).on('end', () => outer.push(null))
+          inner.on('error', (err) => outer.destroy(err)).on('close', () => { if (!inner.readableEnded) outer.destroy() })
+          done()
+        }, timeout)
+      },
+      read () { inner.resume() },
+      write (data, encoding, done) { inner.write(data, done) },
+      final (done) { inner.end(done) },
+      destroy (err, done) {
+        if (inner) inner.destroy()
+        done(err)
+      }
+    })
+    const socket = secure(outer)
+    for (const name of ['ref', 'unref']) {
+      socket[name] = () => {
+        held = name === 'ref'
+        if (inner) inner[name]()
+        return socket
+      }
+    }
+    return socket
   }
 
   // inAbsoluteForm addresses a request of http to the proxy, and says where that is.

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// nodeProxy has Node.js use the proxy variables in versions that do not themselves: before 22.21, and 24.0 to 24.4 for http and
-// https (https://nodejs.org/api/cli.html#node_use_env_proxy1). It is the same for every run, and holds nothing of it.
+// nodeProxy has Node.js use the proxy variables, which it does itself, in part, since 22.21 and 24.5
+// (https://nodejs.org/api/cli.html#node_use_env_proxy1). It is the same for every run, and holds nothing of it.
 //
 //go:embed nodeproxy.cjs
 var nodeProxy []byte

@@ -16,11 +16,10 @@ import (
 	"kz/test/bed"
 )
 
-// nodeAsks runs a program in Node 20 that asks for URLs by each way Node has, and tells what came to the proxy: the CONNECT's
+// nodeAsks runs a program in a version of Node that asks for URLs by each way Node has, and tells what came to the proxy: the CONNECT's
 // target or the URL, and whether with the credential. Names resolve nowhere: what goes direct fails.
-func nodeAsks(t *testing.T, urls []string, env []string, args ...string) (asked []string, output string) {
+func nodeAsks(t *testing.T, program string, urls []string, env []string, args ...string) (asked []string, output string) {
 	t.Helper()
-	program := bed.NodeVersion(t, "20")
 	var mu sync.Mutex
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		line := r.RequestURI
@@ -75,7 +74,21 @@ func thrice(lines ...string) []string {
 
 func TestNodeAsksTheProxy(t *testing.T) {
 	t.Parallel()
-	asked, out := nodeAsks(t, []string{"https://a.test/x", "https://a.test:8443/x", "https://[2001:db8::1]/", "http://a.test/x?y", "http://a.test:81/"}, nil)
+	out := nodeIsRefused(t, bed.NodeVersion(t, "20"))
+	if !strings.HasPrefix(out, "loaded: \n") {
+		t.Errorf("modules are loaded that the program had not used:\n%s", out)
+	}
+}
+
+// TestNewerNodeAsksTheProxy: one that knows of proxies itself does as the others.
+func TestNewerNodeAsksTheProxy(t *testing.T) {
+	t.Parallel()
+	nodeIsRefused(t, bed.Node(t))
+}
+
+func nodeIsRefused(t *testing.T, program string) (output string) {
+	t.Helper()
+	asked, out := nodeAsks(t, program, []string{"https://a.test/x", "https://a.test:8443/x", "https://[2001:db8::1]/", "http://a.test/x?y", "http://a.test:81/"}, nil)
 	if want := thrice("a.test:443", "a.test:8443", "[2001:db8::1]:443", "http://a.test/x?y", "http://a.test:81/"); !slices.Equal(asked, want) {
 		t.Errorf("it asked for %q\nwant %q\n%s", asked, want, out)
 	}
@@ -83,9 +96,7 @@ func TestNodeAsksTheProxy(t *testing.T) {
 	if strings.Count(out, refused) != 3 || strings.Contains(out, "p@ss") || strings.Contains(out, "p%40ss") {
 		t.Errorf("it was not told why, or it shows the credential:\n%s", out)
 	}
-	if !strings.HasPrefix(out, "loaded: \n") {
-		t.Errorf("modules are loaded that the program had not used:\n%s", out)
-	}
+	return out
 }
 
 func TestNodeGoesDirectWhereNoProxySaysSo(t *testing.T) {
@@ -95,15 +106,16 @@ func TestNodeGoesDirectWhereNoProxySaysSo(t *testing.T) {
 		"https://exact.test/", "https://EXACT.test/", "https://a.below.test/", "https://a.b.star.test/", "https://port.test:8443/",
 		"http://exact.test/", "http://a.below.test/",
 	}
-	asked, out := nodeAsks(t, direct, excepted)
+	program := bed.NodeVersion(t, "20")
+	asked, out := nodeAsks(t, program, direct, excepted)
 	if len(asked) != 0 || strings.Count(out, "direct to ") != 3*len(direct) {
 		t.Errorf("it asked the proxy for %q\n%s", asked, out)
 	}
-	asked, out = nodeAsks(t, []string{"https://not-exact.test/", "https://a.exact.test/", "https://below.test/", "https://port.test/"}, excepted)
+	asked, out = nodeAsks(t, program, []string{"https://not-exact.test/", "https://a.exact.test/", "https://below.test/", "https://port.test/"}, excepted)
 	if want := thrice("not-exact.test:443", "a.exact.test:443", "below.test:443", "port.test:443"); !slices.Equal(asked, want) {
 		t.Errorf("it asked for %q\nwant %q\n%s", asked, want, out)
 	}
-	if asked, out = nodeAsks(t, []string{"https://a.test/"}, []string{"NO_PROXY=*"}); len(asked) != 0 {
+	if asked, out = nodeAsks(t, program, []string{"https://a.test/"}, []string{"NO_PROXY=*"}); len(asked) != 0 {
 		t.Errorf("it asked the proxy for %q\n%s", asked, out)
 	}
 }
@@ -111,6 +123,7 @@ func TestNodeGoesDirectWhereNoProxySaysSo(t *testing.T) {
 // TestWhatNodeLoadsStaysAsideWhenItIsNotWanted: a program is not to fail for it, either.
 func TestWhatNodeLoadsStaysAsideWhenItIsNotWanted(t *testing.T) {
 	t.Parallel()
+	program := bed.NodeVersion(t, "20")
 	for name, env := range map[string][]string{
 		"switched off":     {"NODE_USE_ENV_PROXY=0"},
 		"no proxy":         {"HTTPS_PROXY=", "HTTP_PROXY="},
@@ -118,11 +131,11 @@ func TestWhatNodeLoadsStaysAsideWhenItIsNotWanted(t *testing.T) {
 		"not a URL at all": {"HTTPS_PROXY=%", "HTTP_PROXY=%"},
 		"a bad credential": {"HTTPS_PROXY=http://%zz@127.0.0.1:1", "HTTP_PROXY=http://%zz@127.0.0.1:1"},
 	} {
-		if asked, out := nodeAsks(t, []string{"https://a.test/", "http://a.test/"}, env); len(asked) != 0 || strings.Count(out, "direct to a.test") != 6 {
+		if asked, out := nodeAsks(t, program, []string{"https://a.test/", "http://a.test/"}, env); len(asked) != 0 || strings.Count(out, "direct to a.test") != 6 {
 			t.Errorf("%s: it asked the proxy for %q\n%s", name, asked, out)
 		}
 	}
-	if _, out := nodeAsks(t, nil, nil, "--frozen-intrinsics"); !strings.Contains(out, "loaded: \n") {
+	if _, out := nodeAsks(t, program, nil, nil, "--frozen-intrinsics"); !strings.Contains(out, "loaded: \n") {
 		t.Errorf("with frozen intrinsics: %s", out)
 	}
 }
