@@ -21,10 +21,10 @@ import (
 func (p *Proxy) serveFront(w http.ResponseWriter, r *http.Request) {
 	gotHead(clientOf(r.Context()))
 	if !p.authenticated(r) && !p.vouched(r) {
-		credentialRefusal(r).write(w, p.nextRequest())
+		p.refuseStranger(w, r)
 		return
 	}
-	admit(r.Context())
+	p.welcome(r)
 	r.Header.Del("Proxy-Authorization")
 	if r.Method == http.MethodConnect {
 		r.Header = http.Header{} // a tunnel lasts, and nothing asks for them again

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"kz/proxy/audit"
 )
 
 // limitListener lets at most cap(slots) accepted connections be open at a time. A further one takes the place of another: see
@@ -129,7 +131,8 @@ type limitedConn struct {
 	stranger *time.Timer // closes the connection
 	head     headMeter
 
-	asked, vouched bool // see vouch
+	asked, vouched bool         // see vouch
+	refused        *audit.Event // a request without the credential, until there is one with it
 }
 
 // Read implements net.Conn.

@@ -58,6 +58,7 @@ type Proxy struct {
 	tunnels    tunnels
 	clients    presence
 	wordless   wordless
+	strangers  strangers
 	crowd      crowd
 	departures departures
 	heads      *room         // for heads that are coming
@@ -104,7 +105,8 @@ func New(o Options) (*Proxy, error) {
 	p.goproxy = p.newGoproxy()
 	p.intercepts = newHandover()
 	p.front = p.newServer(http.HandlerFunc(p.serveFront))
-	p.front.ConnContext = withClient
+	p.front.ConnContext, p.front.ConnState = withClient, p.frontState
+	p.strangers.record = p.record
 	p.inner = p.newServer(http.HandlerFunc(p.serveInner))
 	p.inner.ConnContext, p.inner.ConnState = withTunnel, p.wordState
 	p.wordless = wordless{about: aboutThen, record: func(e audit.Event) { e.Request = p.nextRequest(); p.record(e) }}
@@ -203,6 +205,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 		time.Sleep(time.Millisecond)
 	}
 	p.wordless.end()
+	p.strangers.end()
 	return err
 }
 

@@ -11,7 +11,7 @@ import (
 // are no frames.
 type frameTap struct {
 	swapper *frameSwapper // that has said so far what was withheld
-	scan    io.Reader      // of next; nil until there was text
+	scan    io.Reader     // of next; nil until there was text
 	next    fed
 
 	head   []byte // of a frame, as far as it has come

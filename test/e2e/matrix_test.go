@@ -113,6 +113,10 @@ func TestMatrix(t *testing.T) {
 					column.proof(t, c, ended)
 				}
 			}
+			// A client may wait to be asked for the credential; that is no refusal.
+			if l := c.Audit(); slices.ContainsFunc(l, func(l bed.Line) bool { return l.Code == "proxy_credential" }) {
+				t.Errorf("the audit has a request without the credential: %+v", l)
+			}
 			if !t.Failed() {
 				t.Logf("client: %s | %s | %s | %s | %s", r.client, version, r.proxy, r.trust, r.swap)
 			}
