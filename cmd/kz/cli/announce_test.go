@@ -57,6 +57,27 @@ func TestWhatAProxyWritesForItsClients(t *testing.T) {
 			t.Errorf("left behind: %s", names)
 		}
 	})
+	t.Run("is another proxy's by then, and stays", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		f := proxyFlags{CADir: filepath.Join(dir, "ca"), EnvFile: filepath.Join(dir, "env"), EnvFileMode: 0o600}
+		first, _, err := announced(t, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, _, err := announced(t, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first()
+		if names := below(t, dir); !slices.Contains(names, "env") || !slices.Contains(names, "ca.pem") || !slices.Contains(names, "bundle.pem") {
+			t.Errorf("what the second proxy's clients need is gone; left are %s", names)
+		}
+		second()
+		if _, err := os.Stat(f.EnvFile); err == nil {
+			t.Error("the second proxy's env file is left behind")
+		}
+	})
 	t.Run("stays good with a session file, and so stays there", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,6 +42,17 @@ func writeFileMode(path string, data []byte, mode fs.FileMode) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// removeOwn removes a file that holds what was written to it. Another kz may have put its own there since.
+func removeOwn(path string, written []byte) {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(written)) {
+		return
+	}
+	if held, err := os.ReadFile(path); err == nil && bytes.Equal(held, written) {
+		_ = os.Remove(path)
+	}
 }
 
 // stateDir is where kz keeps what outlives a run: $XDG_STATE_HOME/kz, made with mode 0700.

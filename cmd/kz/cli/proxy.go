@@ -188,7 +188,7 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 			return "", withHint(err, "--ca-dir must be a directory that kz may write to; clients mount it read-only")
 		}
 		if f.SessionFile == "" {
-			cleanups = append(cleanups, func() { _ = os.Remove(path) }) // its authority has ended
+			cleanups = append(cleanups, func() { removeOwn(path, data) }) // its authority has ended
 		}
 		return path, nil
 	}
@@ -233,7 +233,7 @@ func (a *app) announce(ctx context.Context, s *blind, f proxyFlags, address stri
 		return nil, withHint(err, "--env-file must lie in a directory that kz may write to")
 	}
 	if f.SessionFile == "" {
-		cleanups = append(cleanups, func() { _ = os.Remove(f.EnvFile) }) // its credential has ended
+		cleanups = append(cleanups, func() { removeOwn(f.EnvFile, client) }) // its credential has ended
 	}
 	a.ui.Notef("ready on %s; %s variables for clients in %s", address, strconv.Itoa(strings.Count(string(client), "\n")), f.EnvFile)
 	return all, nil
