@@ -7,7 +7,8 @@
 // Three stores are known: the system's, the NSS databases of Firefox and Chromium (where certutil is installed), and
 // the keystore of the JDK that JAVA_HOME names. Only authorities that are bound by critical name constraints are let
 // in. The work is done by github.com/smallstep/truststore, which calls the system's own tools, through sudo where there
-// is one. What is here for macOS and Windows is compiled and vetted with the tests, and was never run by them. After each step this package looks into the store itself, and it removes what the tools leave behind.
+// is one. After each step this package looks into the store itself, and it removes what the tools leave behind. What is
+// here for macOS and Windows is compiled and vetted with the tests, and was never run by them.
 //
 // Limits: Firefox from a snap or flatpak has its profiles elsewhere; Java does not check the name constraints of an
 // authority it trusts. Linux, macOS and Windows are known; nothing is installed where it could not be found again.

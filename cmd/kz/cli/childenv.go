@@ -177,11 +177,14 @@ func secretVariables(spec envSpec, report *envReport) ([]variable, error) {
 	return vars, errors.Join(errs...)
 }
 
+// completed are the variables in which blind mode adds to what the parent has there.
+var completed = []string{nodeOptionsVariable, javaToolOptions, phpScanDir, systemWgetrc}
+
 // clashes refuses a secret whose variable blind mode needs for itself.
 func clashes(secrets []envSecret, replaced map[string]bool, blind bool) error {
 	var errs []error
 	for _, s := range secrets {
-		if replaced[s.Name] || blind && (s.Name == sessionVariable || s.Name == nodeOptionsVariable) {
+		if replaced[s.Name] || blind && (s.Name == sessionVariable || slices.Contains(completed, s.Name)) {
 			errs = append(errs, withHint(fmt.Errorf("secret %q has the name of a variable that blind mode sets itself", s.Name),
 				"give it another variable with `env`"))
 		}

@@ -7,6 +7,12 @@ import (
 	"strings"
 )
 
+// The variables that lead to what kz adds to the settings of wget and PHP.
+const (
+	systemWgetrc = "SYSTEM_WGETRC"
+	phpScanDir   = "PHP_INI_SCAN_DIR"
+)
+
 // wgetrc is the settings file of wget, which has no variable for its roots
 // (https://www.gnu.org/software/wget/manual/html_node/Wgetrc-Commands.html). It reads this file last.
 func wgetrc(bundle string) []byte {
@@ -20,7 +26,7 @@ func (b *blindEnv) keepWgetrc(env, parent []string) []string {
 	if b.CA.Wgetrc == "" {
 		return env
 	}
-	const system = "SYSTEM_WGETRC="
+	const system = systemWgetrc + "="
 	own := ""
 	for _, e := range parent {
 		if name, value, _ := splitVar(e); name == "WGETRC" && value != "" {
@@ -48,7 +54,7 @@ func (b *blindEnv) phpSettings(env []string) []string {
 	if b.CA.PHP == "" {
 		return env
 	}
-	const name = "PHP_INI_SCAN_DIR="
+	const name = phpScanDir + "="
 	dir := string(filepath.ListSeparator) + path.Dir(filepath.ToSlash(b.CA.PHP))
 	for i, e := range env {
 		if strings.HasPrefix(e, name) {

@@ -385,6 +385,9 @@ func TestSecretsThatFitNoEnvironment(t *testing.T) {
 		{"the name of a trust variable", secret("SSL_CERT_FILE", ""), testBlind(), `secret "SSL_CERT_FILE" has the name of a variable`},
 		{"the name of a proxy variable", secret("https_proxy", ""), testBlind(), "has the name of a variable"},
 		{"the name of the mark", secret("KZ_SESSION", exposeOmit), testBlind(), "has the name of a variable"},
+		{"the name of what Node.js reads", secret("NODE_OPTIONS", ""), testBlind(), "has the name of a variable"},
+		{"the name of what a JVM reads", secret("JAVA_TOOL_OPTIONS", ""), testBlind(), "has the name of a variable"},
+		{"the name of what PHP reads", secret("PHP_INI_SCAN_DIR", ""), testBlind(), "has the name of a variable"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
