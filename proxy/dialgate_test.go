@@ -32,7 +32,8 @@ func (s *slowUpstream) start(b *bed, o *proxy.Options, secrets *[]policy.Secret,
 	}))
 	srv.EnableHTTP2 = h2
 	var handshakes atomic.Int32
-	srv.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	// A resumed session asks for no certificate, and would not be counted.
+	srv.TLS = &tls.Config{SessionTicketsDisabled: true, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		now := handshakes.Add(1)
 		defer handshakes.Add(-1)
 		for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
