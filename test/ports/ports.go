@@ -31,7 +31,7 @@ func Nowhere(t testing.TB) string {
 func Free(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)) //nolint:gosec // any will do
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
 		if l, err := net.Listen("tcp", address); err == nil {
 			_ = l.Close()
 			return address
