@@ -26,6 +26,7 @@ func TestTheREADMENamesClientsThatWork(t *testing.T) {
 		"curl": "curl", "wget": "wget", "git": "git (clone, push)", "gh": "gh", "Go": "Go net/http", "urllib": "Python urllib", "requests": "requests",
 		"httpx": "httpx", "aiohttp with `trust_env`": "aiohttp, trust_env=True", "pip": "pip", "fetch": "Node VERSIONS: fetch",
 		"https": "Node VERSIONS: https", "undici": "Node VERSIONS: undici 8", "axios": "Node VERSIONS: axios",
+		"http2": "Node VERSIONS: http2", "got": "Node VERSIONS: got", "ws": "Node VERSIONS: ws",
 		"the SDKs of OpenAI and Anthropic": "Node VERSIONS: openai", "bun": "bun: fetch", "deno": "deno: fetch", "npm": "npm", "pnpm": "pnpm", "yarn": "yarn", "composer": "composer", "Ruby": "Ruby net/http",
 		"Perl": "Perl LWP, env_proxy", "PHP's curl": "PHP curl", "Rust's reqwest": "reqwest", "cargo": "cargo", "Java's two clients": "JavaVERSIONS HttpURLConnection", "Maven": "Maven",
 	}
