@@ -151,9 +151,9 @@ func (a *app) verifyAudit(ctx context.Context, files auditFiles) error {
 // verifyFile looks twice at an end that may be in the middle of being written.
 func verifyFile(ctx context.Context, path string) (r audit.Report, err error) {
 	for range 2 {
-		f, err := os.Open(path)
+		f, err := openAudit(path)
 		if err != nil {
-			return r, fmt.Errorf("reading the audit: %w", err)
+			return r, err
 		}
 		r, err = audit.Verify(untilDone{ctx, f})
 		_ = f.Close()

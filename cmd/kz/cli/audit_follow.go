@@ -53,6 +53,8 @@ func (a *app) followAudit(ctx context.Context, files auditFiles, p *auditPrinter
 				}
 				a.ui.Progress("") // it may be on the same terminal
 				return p.print(path, l)
+			}, func() {
+				a.ui.Warnf("the audit %s is another file now, or was cut; what comes is shown from its beginning", path)
 			}); err != nil {
 				return err
 			}
@@ -72,28 +74,32 @@ func (a *app) followAudit(ctx context.Context, files auditFiles, p *auditPrinter
 // followed is a file that is read as it grows.
 type followed struct {
 	path string
-	at   int64  // up to where it was read
-	part []byte // of a line whose end has not come
-	skip bool   // what is there now is not shown
+	file os.FileInfo // that was read last
+	at   int64       // up to where it was read
+	part []byte      // of a line whose end has not come
+	skip bool        // what is there now is not shown
 }
 
 // read gives the new whole lines to f, until ctx ends: a file may grow as fast as it is read.
-func (f *followed) read(ctx context.Context, give func(auditLine) error) error {
-	file, err := os.Open(f.path)
-	if errors.Is(err, fs.ErrNotExist) && f.at == 0 {
-		return nil // it may come
+// replaced is called before what has taken the place of the file is read from its beginning.
+func (f *followed) read(ctx context.Context, give func(auditLine) error, replaced func()) error {
+	file, err := openAudit(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it may come, or come again
 	}
 	if err != nil {
-		return fmt.Errorf("reading the audit: %w", err)
+		return err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
 		return fmt.Errorf("reading the audit: %w", err)
 	}
-	if info.Size() < f.at {
-		return withHint(fmt.Errorf("the audit %s became shorter while it was read", f.path), "kz only appends to it; another program has cut it")
+	if f.file != nil && (!os.SameFile(f.file, info) || info.Size() < f.at) {
+		f.at, f.part = 0, nil // another is there now, as after a rotation, or it was cut
+		replaced()
 	}
+	f.file = info
 	if f.skip {
 		f.at, f.skip = info.Size(), false
 	}

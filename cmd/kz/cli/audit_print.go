@@ -26,9 +26,9 @@ type auditLine struct {
 
 // readAudit gives each line of a file to f and counts those that are none. A file may have no end: that of ctx is one, too.
 func readAudit(ctx context.Context, path string, f func(auditLine) error) (bad int, err error) {
-	file, err := os.Open(path)
+	file, err := openAudit(path)
 	if err != nil {
-		return 0, fmt.Errorf("reading the audit: %w", err)
+		return 0, err
 	}
 	defer file.Close()
 	in := bufio.NewReaderSize(untilDone{ctx, file}, 64<<10)
@@ -49,6 +49,22 @@ func readAudit(ctx context.Context, path string, f func(auditLine) error) (bad i
 			return bad, err
 		}
 	}
+}
+
+// openAudit opens a file. Anything else would be waited for, or have no end.
+func openAudit(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the audit: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, withHint(fmt.Errorf("reading the audit: %s is not a regular file", path), "name the file that kz wrote; of what a pipe or another program gives, make a file first")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the audit: %w", err)
+	}
+	return file, nil
 }
 
 // untilDone is a reader that ends with ctx.
