@@ -11,11 +11,12 @@ import (
 	"kz/proxy/policy"
 )
 
-// Between two lines about requests without the credential there is a second, and twice as long each time, up to a minute, while
-// more of them come: whoever sends them writes less than a megabyte a day.
+// Between two lines about requests without the credential there is a second, and twice as long each time, up to a minute, until
+// none has come for long: whoever sends them writes less than a megabyte a day, at whatever pace.
 const (
 	firstWait = time.Second
 	lastWait  = time.Minute
+	forgotten = 10 * lastWait
 )
 
 // strangers records requests that come without the credential: the first at once, of those that follow how many there were.
@@ -25,7 +26,8 @@ type strangers struct {
 	mu    sync.Mutex
 	timer *time.Timer // nil: the next one is recorded at once
 	wait  time.Duration
-	more  int         // since the latest line
+	told  time.Time   // the latest line
+	more  int         // since then
 	event audit.Event // the latest of them
 }
 
@@ -38,10 +40,21 @@ func (s *strangers) note(e audit.Event) {
 		s.mu.Unlock()
 		return
 	}
-	s.wait = firstWait
-	s.timer = time.AfterFunc(s.wait, s.tell)
+	s.pause()
 	s.mu.Unlock()
 	s.record(e)
+}
+
+// pause is called with mu held when there is to be a line.
+func (s *strangers) pause() {
+	now := time.Now()
+	if now.Sub(s.told) > forgotten {
+		s.wait = firstWait
+	} else {
+		s.wait = min(2*s.wait, lastWait)
+	}
+	s.told = now
+	s.timer = time.AfterFunc(s.wait, s.tell)
 }
 
 // tell records what came since the latest line.
@@ -53,8 +66,7 @@ func (s *strangers) tell() {
 	}
 	e, n := s.event, s.more
 	if s.more, s.timer = 0, nil; n > 0 {
-		s.wait = min(2*s.wait, lastWait)
-		s.timer = time.AfterFunc(s.wait, s.tell)
+		s.pause()
 	}
 	s.mu.Unlock()
 	if n > 0 {

@@ -75,6 +75,24 @@ func TestRequestsWithoutTheCredentialAreFewLines(t *testing.T) {
 			}
 		})
 	})
+	t.Run("so are three hours of one whenever it would be recorded at once", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			var n noted
+			s := &strangers{record: n.record}
+			for end := time.Now().Add(3 * time.Hour); time.Now().Before(end); time.Sleep(firstWait + time.Millisecond) {
+				s.mu.Lock()
+				quiet := s.timer == nil
+				s.mu.Unlock()
+				if quiet {
+					knock(s, 1)
+				}
+			}
+			if got := len(n.reasons()); got < 100 || got > 250 {
+				t.Errorf("it is %d lines", got)
+			}
+		})
+	})
 	t.Run("what was not told is told at the end", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
