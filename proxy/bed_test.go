@@ -228,7 +228,7 @@ func (b *bed) newClient(h2 bool) *http.Client {
 	u := &url.URL{Scheme: "http", User: url.UserPassword("kz", credential), Host: b.address}
 	tr := &http.Transport{Proxy: http.ProxyURL(u), TLSClientConfig: &tls.Config{RootCAs: b.pool}, ForceAttemptHTTP2: h2, DisableCompression: true}
 	b.t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: tr, Timeout: 2 * time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 func (b *bed) mask(name string) string { return b.table.Token(name) }

@@ -64,7 +64,7 @@ func (b *bed) dialGRPC(options ...grpc.DialOption) (context.Context, *grpc.Clien
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { _ = conn.Close() })
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	b.t.Cleanup(cancel)
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+b.mask("KEY")), conn
 }
