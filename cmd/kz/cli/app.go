@@ -38,6 +38,7 @@ type app struct {
 	isTerminal func(stream any) bool // stream: one of stdin, stdout, stderr
 	now        func() time.Time
 	inSession  func() bool // does this process descend from a blind session?
+	doubt      string      // what kept inSession from knowing it, if anything did
 }
 
 // newApp binds an app to this process.

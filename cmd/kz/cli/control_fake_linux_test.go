@@ -50,6 +50,11 @@ func TestASessionThatDoesNotAnswer(t *testing.T) {
 	if !a.sessionSaysSo(false) {
 		t.Error("one that cannot see its ancestors is outside of a session that hangs up")
 	}
+	a.inSession = func() bool { return a.sessionSaysSo(false) }
+	socket := filepath.Join(state, "control", "1.1"+socketSuffix)
+	if err := a.outsideSession("kz proxy"); err == nil || !strings.Contains(err.Error(), "it cannot be told whether this is inside a blind session, as "+socket+" does not say so") {
+		t.Errorf("the reason given is %v", err)
+	}
 	if a.sessionSaysSo(true) {
 		t.Error("one that sees all of its ancestors is inside")
 	}

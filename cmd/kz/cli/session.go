@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,6 +34,10 @@ func (a *app) outsideSession(command string) error {
 	if _, marked := a.lookupEnv(sessionVariable); !marked && !a.inSession() {
 		return nil
 	}
+	if a.doubt != "" {
+		return withHint(fmt.Errorf("`%s` is refused: it cannot be told whether this is inside a blind session, as %s does not say so to this process", command, a.doubt),
+			"containers need a state directory each (XDG_STATE_HOME); if no kz runs there, remove that socket")
+	}
 	return withHint(fmt.Errorf("`%s` is refused inside a blind session", command),
 		"this program was started by `kz run --blind`; a person can run it in another terminal")
 }
@@ -45,18 +50,33 @@ const askPatience = 500 * time.Millisecond
 // its session from that.
 func (a *app) sessionSaysSo(sure bool) bool {
 	sockets, all := a.controlSockets()
-	inside := make(chan bool, len(sockets))
+	type answer struct {
+		inside bool
+		doubt  string // the socket that gave none
+	}
+	answers := make(chan answer, len(sockets))
 	for _, path := range sockets {
 		go func() {
 			reply, err := askControl(path, opInside, askPatience)
 			ended := isRefused(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errPlanted)
-			inside <- err == nil && reply.Inside || err != nil && !ended && !sure
+			said := answer{inside: err == nil && reply.Inside}
+			if err != nil && !ended && !sure {
+				said.doubt = path
+			}
+			answers <- said
 		}()
 	}
+	doubt := ""
 	for range sockets {
-		if <-inside {
+		said := <-answers
+		if said.inside {
 			return true
 		}
+		doubt = cmp.Or(doubt, said.doubt)
 	}
-	return !all && !sure
+	if doubt == "" && !all && !sure {
+		doubt = "one of very many sessions"
+	}
+	a.doubt = doubt
+	return doubt != ""
 }
