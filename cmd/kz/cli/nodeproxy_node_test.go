@@ -52,6 +52,7 @@ const ask = async url => {
   console.log("loaded: " + process.moduleLoadList.filter(m => /undici|_http|NativeModule (net|tls|https?|dns)$/.test(m)))
   require("dns").lookup = direct
   for (const url of process.argv.slice(1)) await ask(url)
+  process.exit() // whatever connections are left
 })()`, "--"}, urls)...)
 	cmd.Env = append([]string{"HTTPS_PROXY=" + url, "HTTP_PROXY=" + url, "NODE_USE_ENV_PROXY=1", "NODE_OPTIONS=--require " + nodeQuote(path)}, env...)
 	out, err := cmd.CombinedOutput()
