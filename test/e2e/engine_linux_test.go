@@ -27,12 +27,14 @@ type engine struct {
 	env []string
 }
 
-// inEngine makes the machine, with a /run and a /dev/shm that are empty and a name server that is outside.
+// inEngine makes the machine, with empty directories where Podman keeps what it knows, and a name server that is outside.
 const inEngine = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /dev/shm # Podman has its locks there
+mkdir -p /var/lib/containers
+mount -t tmpfs tmpfs /var/lib/containers # and here what it knows of layers
 mount --bind "$1/resolv.conf" /etc/resolv.conf
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi # crun knows one or the other
 ip link set lo up
@@ -145,6 +147,9 @@ func (e *engine) build() {
 	}
 	script := `cp -L "$0" "$1/bin/busybox"; for name in sh mkdir; do ln -s busybox "$1/bin/$name"; done; cp -L /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"`
 	if err := step("/", "/bin/sh", "-ec", script, bed.Program(e.t, "busybox"), root); err != nil {
+		e.t.Fatal(err)
+	}
+	if err := step(bed.Root(), "go", "mod", "download"); err != nil { // those that only another system's kz has may not be here yet
 		e.t.Fatal(err)
 	}
 	var from string
