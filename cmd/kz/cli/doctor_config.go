@@ -175,18 +175,28 @@ func doctorRecord(argv []string) string {
 	return os.DevNull
 }
 
+const (
+	dotenvRoom  = 256 << 10 // a hundred files of the usual size
+	dotenvLeast = 1 << 10   // what a file counts at least: to open one takes its time, too
+)
+
 // examineDotenv looks for credentials in the dotenv files of a directory, by their names and shapes; and for masks, which
-// somebody may have saved in place of a value.
+// somebody may have saved in place of a value. A program waits to be started meanwhile, so that it looks no further than the
+// first dotenvRoom bytes of all of them.
 func examineDotenv(dir string, lookAt func(name string) bool) (credentials, masks []string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, nil
 	}
+	room := dotenvRoom
 	for _, e := range entries {
-		if !e.Type().IsRegular() || !lookAt(e.Name()) {
+		if room <= 0 || !e.Type().IsRegular() || !lookAt(e.Name()) {
 			continue
 		}
-		for name, value := range dotenvLines(readSome(filepath.Join(dir, e.Name()))) {
+		text := readSome(filepath.Join(dir, e.Name()))
+		text = text[:min(len(text), room)]
+		room -= max(len(text), dotenvLeast)
+		for name, value := range dotenvLines(text) {
 			where := oneLine(name + " in " + e.Name())
 			switch {
 			case strings.Contains(value, masking.Prefix):

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,48 @@ func TestTheDoctorQuotesNoFileOfTheWorkspace(t *testing.T) {
 					t.Errorf("it names %q", credentials)
 				}
 			})
+		}
+	})
+}
+
+func TestADirectoryFullOfDotenvFilesKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	const line = 1 << 10 // bytes, each a credential
+	for _, tc := range []struct {
+		what         string
+		files, lines int
+	}{{"files that are large", 3, 256}, {"files without end", 300, 1}} {
+		t.Run(tc.what, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			var text strings.Builder
+			for i := range tc.lines {
+				name := fmt.Sprintf("A%03d_TOKEN=", i)
+				text.WriteString(name + strings.Repeat("x", line-len(name)-1) + "\n")
+			}
+			for i := range tc.files {
+				if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf(".env.%d", i)), []byte(text.String()), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if credentials, _ := examineDotenv(dir, isDotenv); len(credentials) != dotenvRoom/line {
+				t.Errorf("it has looked at %d credentials", len(credentials))
+			}
+		})
+	}
+	t.Run("files that are empty", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		for i := range 300 {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf(".env.%03d", i)), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".env.last"), []byte("A_TOKEN=x\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if credentials, _ := examineDotenv(dir, isDotenv); len(credentials) > 0 {
+			t.Errorf("it has opened all of them, and found %q", credentials)
 		}
 	})
 }
