@@ -36,6 +36,16 @@ func TestAnAuditIsAFile(t *testing.T) {
 	}
 }
 
+// TestAnAuditThatIsNotThere says which there is.
+func TestAnAuditThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	a, _, stderr := testApp("HOME=" + t.TempDir())
+	a.ui.Error(execute(t.Context(), newRootCmd(a), []string{"audit", "nope.jsonl"}))
+	if !strings.Contains(stderr.String(), "nope.jsonl: no such file") || !strings.Contains(stderr.String(), "`kz audit` without one") {
+		t.Error(stderr)
+	}
+}
+
 // TestAFollowedFileThatIsReplaced goes on with what has its name now, from its beginning.
 func TestAFollowedFileThatIsReplaced(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -54,6 +55,9 @@ func readAudit(ctx context.Context, path string, f func(auditLine) error) (bad i
 // openAudit opens a file. Anything else would be waited for, or have no end.
 func openAudit(path string) (*os.File, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(fmt.Errorf("reading the audit: %w", err), "check the path; `kz audit` without one shows the last session")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit: %w", err)
 	}

@@ -149,12 +149,13 @@ func userFile(getenv func(string) string) string {
 
 // read opens a file once. What is hashed is what is parsed: nothing reads the file again.
 func (f found) read() ([]byte, Source, *Problem) {
-	bad := func(format string) ([]byte, Source, *Problem) {
-		return nil, Source{}, &Problem{Pos: Pos{File: f.shown}, Message: format}
+	bad := func(message, hint string) ([]byte, Source, *Problem) {
+		return nil, Source{}, &Problem{Pos: Pos{File: f.shown}, Message: message, Hint: hint}
 	}
+	unread := func(err error) ([]byte, Source, *Problem) { return bad("reading the file: "+because(err), f.mend(err)) }
 	real, err := filepath.EvalSymlinks(f.path)
 	if err != nil {
-		return bad("reading the file: " + because(err))
+		return unread(err)
 	}
 	flags := os.O_RDONLY
 	if f.class != named {
@@ -162,34 +163,47 @@ func (f found) read() ([]byte, Source, *Problem) {
 	}
 	file, err := os.OpenFile(real, flags, 0)
 	if err != nil {
-		return bad("reading the file: " + because(err))
+		return unread(err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return bad("reading the file: " + because(err))
+		return unread(err)
 	}
 	if info.IsDir() || f.class != named && !info.Mode().IsRegular() {
-		return bad("this is not a regular file")
+		return bad("this is not a regular file", "put a file in its place, or take it away")
 	}
 	if f.class != named {
 		// An approval is no better than what keeps others from the file; the user's own is not even approved.
 		if info.Mode().Perm()&0o002 != 0 && checksModes {
-			return bad("anyone may write this file, so its backends cannot be trusted; chmod 600 it")
+			return bad("anyone may write this file, so its backends cannot be trusted", "read it, then `chmod 600` it")
 		}
 		if !ownedByUser(info) {
-			return bad("this file belongs to another user")
+			return bad("this file belongs to another user", "work in a directory of your own, or name the file with --config if you trust it")
 		}
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
-		return bad("reading the file: " + because(err))
+		return unread(err)
 	}
 	if len(data) > maxFile {
-		return bad("the file is larger than 1 MiB")
+		return bad("the file is larger than 1 MiB", "a configuration is small: see `kz help configuration`")
 	}
 	sum := sha256.Sum256(data)
 	return data, Source{Path: f.path, RealPath: real, SHA256: hex.EncodeToString(sum[:]), Discovered: f.class == discovered}, nil
+}
+
+// mend says what to do about a file that cannot be read.
+func (f found) mend(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "make it readable for you, as with `chmod u+r`, or name another with --config"
+	case !errors.Is(err, fs.ErrNotExist):
+		return ""
+	case f.class != named:
+		return "it is a link to nothing: remove it, or make the file"
+	}
+	return "check the path; without one, the .keyzero.toml of this directory or the nearest one above is taken"
 }
 
 // because is the reason of a failed file operation, without the path, which the position has.

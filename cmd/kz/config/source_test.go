@@ -149,15 +149,15 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		prepare func(tr *tree)
 		want    string
 	}{
-		{"too large", func(tr *tree) { tr.write(".keyzero.toml", strings.Repeat("#", maxFile+1)) }, ".keyzero.toml: the file is larger than 1 MiB"},
+		{"too large", func(tr *tree) { tr.write(".keyzero.toml", strings.Repeat("#", maxFile+1)) }, ".keyzero.toml: the file is larger than 1 MiB → a configuration is small: see `kz help configuration`"},
 		{"not UTF-8", func(tr *tree) { tr.write(".keyzero.toml", "# \xff") }, ".keyzero.toml: the file is not UTF-8 text"},
-		{"a directory", func(tr *tree) { tr.mkdir(filepath.Join(tr.dir, ".keyzero.toml")) }, ".keyzero.toml: this is not a regular file"},
+		{"a directory", func(tr *tree) { tr.mkdir(filepath.Join(tr.dir, ".keyzero.toml")) }, ".keyzero.toml: this is not a regular file → put a file in its place, or take it away"},
 		{"a link to nothing", func(tr *tree) { _ = os.Symlink("nope", filepath.Join(tr.dir, ".keyzero.toml")) },
-			".keyzero.toml: reading the file: no such file or directory"},
+			".keyzero.toml: reading the file: no such file or directory → it is a link to nothing: remove it, or make the file"},
 		{"the local file beside a good one", func(tr *tree) {
 			tr.write(".keyzero.toml", oneSecret)
 			tr.mkdir(filepath.Join(tr.dir, ".keyzero.local.toml"))
-		}, ".keyzero.local.toml: this is not a regular file"},
+		}, ".keyzero.local.toml: this is not a regular file → put a file in its place, or take it away"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestAFileGivenByNameThatIsNotThereOrOfNoFormat(t *testing.T) {
 	t.Parallel()
 	tr := newTree(t, map[string]string{"config.txt": oneSecret, "c.TOML": oneSecret})
 	for file, want := range map[string][]string{
-		"nope.toml":  {"nope.toml: reading the file: no such file or directory"},
+		"nope.toml":  {"nope.toml: reading the file: no such file or directory → check the path; without one, the .keyzero.toml of this directory or the nearest one above is taken"},
 		"config.txt": {"config.txt: the name ends in none of .toml, .yaml and .yml, so its format is unknown"},
 		"c.TOML":     nil,
 	} {

@@ -17,7 +17,7 @@ func TestAPipeInPlaceOfAFileDoesNotHang(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := tr.load()
-	expect(t, err, ".keyzero.toml: this is not a regular file")
+	expect(t, err, ".keyzero.toml: this is not a regular file → put a file in its place, or take it away")
 }
 
 func TestTheUsersOwnFileMustBeTheUsers(t *testing.T) {
@@ -28,7 +28,7 @@ func TestTheUsersOwnFileMustBeTheUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := tr.load()
-	expect(t, err, file+": anyone may write this file, so its backends cannot be trusted; chmod 600 it")
+	expect(t, err, file+": anyone may write this file, so its backends cannot be trusted → read it, then `chmod 600` it")
 	if err := os.Chmod(file, 0o664); err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func TestADiscoveredFileThatOthersMayWriteIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := tr.load()
-		expect(t, err, name+": anyone may write this file, so its backends cannot be trusted; chmod 600 it")
+		expect(t, err, name+": anyone may write this file, so its backends cannot be trusted → read it, then `chmod 600` it")
 		if err := os.Chmod(path, 0o644); err != nil {
 			t.Fatal(err)
 		}
