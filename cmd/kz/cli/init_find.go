@@ -109,8 +109,11 @@ func ofAddress(name string) bool {
 	return strings.HasSuffix(name, "_URL") || strings.HasSuffix(name, "_URI") || strings.HasSuffix(name, "_DSN")
 }
 
-// maxDotenv bounds a dotenv file; real ones have a few kilobytes.
-const maxDotenv = 1 << 20
+// maxDotenv and maxVariables bound a dotenv file; real ones have a few kilobytes.
+const (
+	maxDotenv    = 1 << 20
+	maxVariables = 1000
+)
 
 // readDotenv reads a dotenv file, if there is one. Nothing of its content is in the error.
 func readDotenv(path string) (map[string]string, error) {
@@ -138,7 +141,11 @@ func readDotenv(path string) (map[string]string, error) {
 	case len(text) > maxDotenv:
 		return nil, errors.New("it is larger than 1 MiB")
 	}
-	return envfile.Parse(text)
+	values, err := envfile.Parse(text)
+	if len(values) > maxVariables {
+		return nil, fmt.Errorf("it has more than %d variables", maxVariables)
+	}
+	return values, err
 }
 
 // initialStore is the backend of a new configuration.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +69,15 @@ func (w initWorld) config(t *testing.T) *config.Config {
 	return cfg
 }
 
+// manyVariables are not those of secrets.
+func manyVariables(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "COLOUR_%d=red\n", i)
+	}
+	return b.String()
+}
+
 func TestInitWritesWhatItFinds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -85,6 +95,8 @@ func TestInitWritesWhatItFinds(t *testing.T) {
 		"a dotenv file without values": {files: map[string]string{".env": "GROQ_API_KEY=\n"}, secrets: "GROQ_API_KEY", typ: config.Local, saysNot: []string{"warning", "--from"}},
 		"an odd dotenv file beside another": {files: map[string]string{".env": "GROQ_API_KEY=@v@\n@v@\n", ".env.example": "XAI_API_KEY="}, secrets: "XAI_API_KEY", typ: config.Local,
 			says: []string{"warning: .env was left out: line 2: = is expected after the name\nkz: hint: `kz add NAME` takes each of its names over"}},
+		"a dotenv file that nobody wrote by hand, beside another": {files: map[string]string{".env": manyVariables(1001), ".env.local": manyVariables(1000), ".env.example": "XAI_API_KEY="},
+			secrets: "XAI_API_KEY", typ: config.Local, says: []string{"warning: .env was left out: it has more than 1000 variables\n"}},
 		"a value over several lines": {files: map[string]string{".env": "TLS_KEY=\"-----BEGIN\nLINE_KEY=@v@\nLINE_TOKEN=\n\"\n"}, secrets: "TLS_KEY", typ: config.Local},
 		"names that are keys":        {files: map[string]string{".env": "AKIASECRETSECRETSECRET_KEY=1\nGROQ_API_KEY=@v@\nsmall_token=@v@\n"}, secrets: "GROQ_API_KEY", typ: config.Local},
 		"the environment": {env: []string{"GH_TOKEN=@v@", "OTHER_TOKEN=@v@", "NPM_TOKEN=", "VAULT_TOKEN=@v@", "EDITOR=vi"}, secrets: "GH_TOKEN", typ: config.Local,

@@ -17,9 +17,10 @@ const sessionVariable = "KZ_SESSION"
 // values, or change what it may reach.
 //
 // A session is known by its variable and by ancestry, so that unsetting the variable is not
-// enough; on Linux leaving one's ancestors (setsid, a second fork, a namespace of processes)
-// is not either. It is no wall: a process of the same user that has another of the user's
-// services start something for it has all that the user has, unless it is isolated.
+// enough; on Linux leaving one's ancestors (setsid, a second fork) is not either, nor is a
+// namespace of processes while the session's socket can be seen. It is no wall: a process of
+// the same user that removes that socket first, or has another of the user's services start
+// something for it, has all that the user has, unless it is isolated.
 func (a *app) outsideOnly(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		if err := a.outsideSession(c.CommandPath()); err != nil {
@@ -36,7 +37,7 @@ func (a *app) outsideSession(command string) error {
 	}
 	if a.doubt != "" {
 		return withHint(fmt.Errorf("`%s` is refused: it cannot be told whether this is inside a blind session, as %s does not say so to this process", command, a.doubt),
-			"containers need a state directory each (XDG_STATE_HOME); if no kz runs there, remove that socket")
+			"a person can run it in another terminal; containers need a state directory each (XDG_STATE_HOME)")
 	}
 	return withHint(fmt.Errorf("`%s` is refused inside a blind session", command),
 		"this program was started by `kz run --blind`; a person can run it in another terminal")
