@@ -202,7 +202,7 @@ func commandMissteps() []misstep {
 		{name: "a flag with a slip in it", typed: "kz run --blnd -- true", code: 2, lay: ready, says: `^unknown flag: --blnd$`, hint: "did you mean --blind\\? see `kz run --help`",
 			mend: func(n *newcomer, hint string) { n.types(commands(hint)[0]).Succeeds(n.t); retyped(n, hint) }},
 		{name: "a configuration by a name with a slip in it", typed: "kz run --blind --config .kezero.toml -- true", code: 125, lay: ready, says: `^\.kezero\.toml: reading the file: no such file or directory$`,
-			hint: `check the path; without one, the \.keyzero\.toml of this directory or the nearest one above is taken`, mend: retyped},
+			hint: `check the path; without --config the \.keyzero\.toml of this directory or the nearest one above is taken`, mend: retyped},
 		{name: "a program that is not there", typed: "kz run --blind -- crul https://api.test", code: 127, lay: ready, says: `^executing "crul": not found$`, hint: `it is in no directory of the child's PATH`, mend: retyped},
 		{
 			name: "a program that may not be executed", typed: "kz run --blind -- ./agent.sh", code: 126,

@@ -203,7 +203,7 @@ func (f found) mend(err error) string {
 	case f.class != named:
 		return "it is a link to nothing: remove it, or make the file"
 	}
-	return "check the path; without one, the .keyzero.toml of this directory or the nearest one above is taken"
+	return "check the path; without --config the .keyzero.toml of this directory or the nearest one above is taken"
 }
 
 // because is the reason of a failed file operation, without the path, which the position has.

@@ -173,7 +173,7 @@ func TestAFileGivenByNameThatIsNotThereOrOfNoFormat(t *testing.T) {
 	t.Parallel()
 	tr := newTree(t, map[string]string{"config.txt": oneSecret, "c.TOML": oneSecret})
 	for file, want := range map[string][]string{
-		"nope.toml":  {"nope.toml: reading the file: no such file or directory → check the path; without one, the .keyzero.toml of this directory or the nearest one above is taken"},
+		"nope.toml":  {"nope.toml: reading the file: no such file or directory → check the path; without --config the .keyzero.toml of this directory or the nearest one above is taken"},
 		"config.txt": {"config.txt: the name ends in none of .toml, .yaml and .yml, so its format is unknown"},
 		"c.TOML":     nil,
 	} {
