@@ -28,6 +28,7 @@ type interceptConn struct {
 	word             firstWord
 	pool             ownPool
 	turns            turns
+	givenUp          givenUp
 }
 
 // Close implements net.Conn.
@@ -192,10 +193,15 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(p)
 	defer x.finish()
 	if r.ProtoMajor == 2 {
+		defer x.countGivenUp(w, r, &ic.givenUp)
 		x.turn.take(r.Context(), ic.turns)
 		defer x.turn.end()
 	}
 	x.begin(r, a)
+	if r.Context().Err() != nil {
+		x.abort(context.Canceled)
+		panic(http.ErrAbortHandler)
+	}
 	if !sameAuthority(r, a) {
 		x.refuse(w, &refusal{Code: codeAuthorityMismatch, Message: "the request names another host than its tunnel, " + a.String(), Host: a.String(),
 			Hint: "open a tunnel to the host that is meant", close: true})

