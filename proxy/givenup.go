@@ -31,9 +31,17 @@ func (g *givenUp) count(gone bool, after time.Duration) bool {
 
 // countGivenUp has a connection on which too much was given up take nothing new, while what is under way goes on: its client
 // is told so (GOAWAY), and connects again for what else it wants.
-func (x *exchange) countGivenUp(w http.ResponseWriter, r *http.Request, g *givenUp) {
-	if g.count(r.Context().Err() != nil && x.event.Status == 0, time.Since(x.start)) {
-		w.Header().Set("Connection", "close")
-		_ = http.NewResponseController(w).Flush()
+func (x *exchange) countGivenUp(w http.ResponseWriter, r *http.Request, ic *interceptConn) {
+	if !ic.givenUp.count(r.Context().Err() != nil && x.event.Status == 0, time.Since(x.start)) {
+		return
 	}
+	x.writer.mu.Lock()
+	gone := x.writer.gone
+	x.writer.mu.Unlock()
+	if gone { // nothing more can be said by it
+		_ = ic.Close()
+		return
+	}
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).Flush()
 }

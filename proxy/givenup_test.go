@@ -29,7 +29,7 @@ func TestAConnectionOfRequestsThatAreGivenUpTakesNoMore(t *testing.T) {
 	})
 	conn := tls.Client(b.connect("api.test:443"), &tls.Config{RootCAs: b.pool, ServerName: "api.test", NextProtos: []string{"h2"}})
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	_, _ = io.WriteString(conn, http2.ClientPreface)
 	fr := http2.NewFramer(conn, conn)
 	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -83,5 +83,48 @@ func TestAConnectionOfRequestsThatAreGivenUpTakesNoMore(t *testing.T) {
 	b.event(func(e audit.Event) bool { return e.Path == "/given-up" && e.Reason == "the client went away" })
 	if got := b.do(b.request("GET", "https://api.test/next", "")); got.StatusCode != http.StatusOK {
 		t.Errorf("the next connection: %s", got.Status)
+	}
+}
+
+// TestRequestsThatAreGivenUpWhileHintsCome has the upstream send early hints all the time: what net/http still writes of one
+// must not be touched (the race detector would see it), and the connection ends all the same.
+func TestRequestsThatAreGivenUpWhileHintsCome(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</a>; rel=preload")
+		for range 15 {
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+		<-r.Context().Done()
+	})
+	conn := tls.Client(b.connect("api.test:443"), &tls.Config{RootCAs: b.pool, ServerName: "api.test", NextProtos: []string{"h2"}})
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	_, _ = io.WriteString(conn, http2.ClientPreface)
+	fr := http2.NewFramer(conn, conn)
+	_ = fr.WriteSettings()
+	ended := make(chan bool)
+	go func() {
+		defer close(ended)
+		for err := error(nil); err == nil; {
+			var f http2.Frame
+			if f, err = fr.ReadFrame(); err == nil && f.Header().Type == http2.FrameGoAway {
+				return
+			}
+		}
+	}()
+	for stream := uint32(1); ; stream += 2 {
+		writeFields(fr, stream, true, ":method", "GET", ":scheme", "https", ":authority", "api.test", ":path", "/")
+		time.Sleep(2 * time.Millisecond) // some hints come
+		err := fr.WriteRSTStream(stream, http2.ErrCodeCancel)
+		select {
+		case <-ended:
+			return
+		default:
+		}
+		if err != nil || stream > 10000 {
+			t.Fatalf("after %d requests: %v", stream/2, err)
+		}
 	}
 }

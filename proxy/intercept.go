@@ -193,7 +193,7 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(p)
 	defer x.finish()
 	if r.ProtoMajor == 2 {
-		defer x.countGivenUp(w, r, &ic.givenUp)
+		defer x.countGivenUp(w, r, ic)
 		x.turn.take(r.Context(), ic.turns)
 		defer x.turn.end()
 	}
