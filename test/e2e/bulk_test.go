@@ -61,7 +61,7 @@ held up-%[1]s
 held json
 `, row, rows, curl)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, kz, "run", "--quiet", "--blind", "--config", b.WriteBundle(), "--audit", b.AuditFile(), "--", "/bin/sh", "-c", script)
 	cmd.Dir, cmd.Env = b.Path("home"), []string{"PATH=" + bed.Path, "HOME=" + b.Path("home"), "TMPDIR=" + b.Path("home/tmp")}

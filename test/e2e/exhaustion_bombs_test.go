@@ -122,7 +122,7 @@ func TestBombs(t *testing.T) {
 func TestLongBodies(t *testing.T) {
 	s := newSiege(t, nil)
 	mask, client := s.c.env["BAD_KEY"], s.bad(false)
-	client.Timeout = 2 * time.Minute
+	client.Timeout = 10 * time.Minute
 	post := func(kind string, body io.Reader) error {
 		r, err := http.NewRequest("POST", "https://bad.wild.test/sink", struct{ io.Reader }{body})
 		if err != nil {

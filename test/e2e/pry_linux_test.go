@@ -24,13 +24,18 @@ var platformPrograms = map[string]func([]string) int{"@pry": pry, "@open": openF
 func pry(args []string) int {
 	pid, err := strconv.Atoi(args[0])
 	if args[0] == "open" {
-		victim := exec.Command("/bin/sleep", "60")
-		if err := victim.Start(); err != nil {
+		victim := exec.Command("/bin/cat")
+		in, ierr := victim.StdinPipe()
+		out, oerr := victim.StdoutPipe()
+		if err := errors.Join(ierr, oerr, victim.Start()); err != nil {
 			fmt.Println(err)
 			return 1
 		}
 		defer func() { _ = victim.Process.Kill(); _ = victim.Wait() }()
-		pid, err = victim.Process.Pid, nil
+		// Once it answers it is cat: a process that is still becoming one has no environment.
+		_, ierr = io.WriteString(in, "x")
+		_, oerr = out.Read(make([]byte, 1))
+		pid, err = victim.Process.Pid, errors.Join(ierr, oerr)
 	}
 	if err != nil {
 		fmt.Println(err)
