@@ -79,13 +79,13 @@ func TestStormsOfFrames(t *testing.T) {
 		t.Run(storm.name, func(t *testing.T) {
 			s := newSiege(t, nil)
 			attack := func(ctx context.Context) (began int) {
-				end := time.Now().Add(time.Second)
 				failed := many(ctx, 8, func(ctx context.Context, _ int) error {
 					conn, err := s.inside("bad.wild.test", "h2")
 					if err != nil {
 						return err
 					}
 					defer conn.Close()
+					end := time.Now().Add(time.Second)
 					_ = conn.SetDeadline(end)
 					go func() { _, _ = io.Copy(io.Discard, conn) }()
 					if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
