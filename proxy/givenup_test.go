@@ -13,6 +13,22 @@ import (
 	"kz/proxy/audit"
 )
 
+// framer begins an h2 connection to api.test by hand.
+func (b *bed) framer() *http2.Framer {
+	b.t.Helper()
+	conn := tls.Client(b.connect("api.test:443"), &tls.Config{RootCAs: b.pool, ServerName: "api.test", NextProtos: []string{"h2"}})
+	b.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		b.t.Fatal(err)
+	}
+	fr := http2.NewFramer(conn, conn)
+	if err := fr.WriteSettings(); err != nil {
+		b.t.Fatal(err)
+	}
+	return fr
+}
+
 // TestAConnectionOfRequestsThatAreGivenUpTakesNoMore begins a request, and then resets thousands as soon as they are begun: the
 // connection takes no more, the first request is answered, and the next connection serves the same client.
 func TestAConnectionOfRequestsThatAreGivenUpTakesNoMore(t *testing.T) {
@@ -27,13 +43,8 @@ func TestAConnectionOfRequestsThatAreGivenUpTakesNoMore(t *testing.T) {
 			<-r.Context().Done()
 		}
 	})
-	conn := tls.Client(b.connect("api.test:443"), &tls.Config{RootCAs: b.pool, ServerName: "api.test", NextProtos: []string{"h2"}})
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
-	_, _ = io.WriteString(conn, http2.ClientPreface)
-	fr := http2.NewFramer(conn, conn)
+	fr := b.framer()
 	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	_ = fr.WriteSettings()
 	request := func(stream uint32, path string) {
 		writeFields(fr, stream, true, ":method", "GET", ":scheme", "https", ":authority", "api.test", ":path", path)
 	}
@@ -98,12 +109,7 @@ func TestRequestsThatAreGivenUpWhileHintsCome(t *testing.T) {
 		}
 		<-r.Context().Done()
 	})
-	conn := tls.Client(b.connect("api.test:443"), &tls.Config{RootCAs: b.pool, ServerName: "api.test", NextProtos: []string{"h2"}})
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
-	_, _ = io.WriteString(conn, http2.ClientPreface)
-	fr := http2.NewFramer(conn, conn)
-	_ = fr.WriteSettings()
+	fr := b.framer()
 	ended := make(chan bool)
 	go func() {
 		defer close(ended)
