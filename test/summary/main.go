@@ -8,12 +8,17 @@
 //
 // It exits with 1 when something failed, when nothing passed, or, with -strict, when
 // a test was skipped that is not in maySkip.
+//
+// With -again FILE it exits with 3 in place of 1 when what failed may be run once more:
+// few tests, each of which ended, and none with a word of a secret's value. FILE then
+// has a line for each package, its name and a pattern for -run.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -23,6 +28,7 @@ var maySkip = map[string]string{}
 func main() {
 	strict := flag.Bool("strict", false, "fail when a test is skipped")
 	since := flag.Int64("since", 0, "tell how long it is since this Unix time")
+	again := flag.String("again", "", "write what may be run once more to this `file`")
 	flag.Parse()
 	s := newSummary(os.Stdout, maySkip)
 	if err := s.read(os.Stdin); err != nil {
@@ -32,7 +38,15 @@ func main() {
 	if *since > 0 {
 		fmt.Printf("total: %d s\n", time.Now().Unix()-*since)
 	}
-	if !s.finish(*strict) {
-		os.Exit(1)
+	if s.finish(*strict) {
+		return
 	}
+	if lines := s.again(); *again != "" && len(lines) > 0 {
+		if err := os.WriteFile(*again, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			fmt.Fprintln(os.Stderr, "summary:", err)
+			os.Exit(1)
+		}
+		os.Exit(3)
+	}
+	os.Exit(1)
 }

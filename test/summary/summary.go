@@ -34,6 +34,9 @@ type summary struct {
 	problems                []string // failed tests and forbidden skips, for the end
 	forbidden               int      // skips that are not in maySkip
 
+	repeatable map[string]map[string]bool // failed tests of the top level, by package
+	final      bool                       // something else failed, or in a way that once is enough
+
 	shown   map[string]bool // "store | auth | against", as tests said it
 	clients map[string]bool // "client | version | proxy | trust | swap", likewise
 }
@@ -46,7 +49,7 @@ type tally struct {
 }
 
 func newSummary(out io.Writer, maySkip map[string]string) *summary {
-	return &summary{out: out, maySkip: maySkip, packages: map[string]*tally{}, builds: map[string]string{}, shown: map[string]bool{}, clients: map[string]bool{}}
+	return &summary{out: out, maySkip: maySkip, packages: map[string]*tally{}, builds: map[string]string{}, repeatable: map[string]map[string]bool{}, shown: map[string]bool{}, clients: map[string]bool{}}
 }
 
 // read takes events until the end. Lines that are not JSON are passed on.
@@ -122,6 +125,7 @@ func (s *summary) end(e event, t *tally) {
 		switch full := e.Package + "." + name; result {
 		case "fail":
 			s.problems = append(s.problems, "failed: "+full)
+			s.mayRepeat(e.Package, t, name)
 			fmt.Fprintf(s.out, "--- %s\n%s", full, t.text(name))
 		case "skip":
 			if s.maySkip[full] == "" {
@@ -132,6 +136,7 @@ func (s *summary) end(e event, t *tally) {
 	}
 	if e.Action == "fail" && counts["fail"] == 0 {
 		counts["fail"]++
+		s.final = true
 		s.problems = append(s.problems, "failed: "+e.Package+" as a whole")
 		fmt.Fprintf(s.out, "--- %s\n%s%s", e.Package, s.builds[e.FailedBuild], t.text(""))
 	} else if e.Action == "fail" {
@@ -237,6 +242,7 @@ func (s *summary) table(title string, rows []string) {
 func (s *summary) finish(strict bool) bool {
 	for _, name := range slices.Sorted(maps.Keys(s.packages)) {
 		s.failed++
+		s.final = true
 		s.problems = append(s.problems, "failed: "+name+" never ended")
 	}
 	for _, p := range s.problems {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -71,6 +73,44 @@ func TestSummary(t *testing.T) {
 			lines := strings.Split(strings.TrimSpace(out), "\n")
 			if ok != c.ok || lines[len(lines)-1] != c.last || !strings.Contains(out, c.has) {
 				t.Errorf("ok %v, want %v; want the last line %q and somewhere %q:\n%s", ok, c.ok, c.last, c.has, out)
+			}
+		})
+	}
+}
+
+// TestWhatMayBeRunAgain: few tests that failed by themselves, and never one that saw a value.
+func TestWhatMayBeRunAgain(t *testing.T) {
+	t.Parallel()
+	fails := func(test, text string) []string {
+		return []string{ev("run", test), said(test, "    a_test.go:3: "+text), ev("fail", test)}
+	}
+	for _, c := range []struct {
+		name   string
+		events []string
+		want   string
+	}{
+		{"nothing failed", []string{ev("run", "TestA"), ev("pass", "TestA"), ev("pass", "")}, ""},
+		{"a test by the name of its top level", slices.Concat([]string{ev("run", "TestA")}, fails("TestA/x", "took 3 s"), []string{ev("fail", "TestA"), ev("fail", "")}), "kz/p ^(TestA)$"},
+		{"three", slices.Concat(fails("TestC", "slow"), fails("TestA", "slow"), fails("TestB", "slow"), []string{ev("fail", "")}), "kz/p ^(TestA|TestB|TestC)$"},
+		{"four are no accident", slices.Concat(fails("TestC", "slow"), fails("TestA", "slow"), fails("TestB", "slow"), fails("TestD", "slow"), []string{ev("fail", "")}), ""},
+		{"a value was seen", slices.Concat(fails("TestA", "slow"), fails("TestB", "the value came back"), []string{ev("fail", "")}), ""},
+		{"a value was seen beside what failed", []string{ev("run", "TestA"), ev("run", "TestA/x"), said("TestA", "the Value is in the log"), said("TestA/x", "slow"), ev("fail", "TestA/x"), ev("fail", "TestA"), ev("fail", "")}, ""},
+		{"a data race", slices.Concat(fails("TestA", "WARNING: DATA RACE"), []string{ev("fail", "")}), ""},
+		{"a race that the package tells", slices.Concat(fails("TestA", "slow"), []string{said("", "WARNING: DATA RACE"), ev("fail", "")}), ""},
+		{"a test that never ended", []string{ev("run", "TestA"), ev("fail", "")}, ""},
+		{"a package that never ended", slices.Concat(fails("TestA", "slow"), []string{}), ""},
+		{"a build", []string{`{"Action":"fail","Package":"kz/p","Elapsed":0,"FailedBuild":"kz/p [kz/p.test]"}`}, ""},
+		{"a test was skipped, too", slices.Concat(fails("TestA", "slow"), []string{ev("run", "TestB"), ev("skip", "TestB"), ev("fail", "")}), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSummary(io.Discard, nil)
+			if err := s.read(strings.NewReader(strings.Join(c.events, "\n"))); err != nil {
+				t.Fatal(err)
+			}
+			s.finish(true)
+			if got := strings.Join(s.again(), "\n"); got != c.want {
+				t.Errorf("to be run again: %q, want %q", got, c.want)
 			}
 		})
 	}
