@@ -159,13 +159,29 @@ func TestADialGoesOnForWhoNeedsItStill(t *testing.T) {
 	}
 }
 
-// TestAConnectionsRequestsBeginInTurns has 60 requests at once, each of which needs a value, and counts how many ask for it at a time.
+// TestAConnectionsRequestsBeginInTurns has 60 requests at once, each of which needs a value, and counts how many ask for it at a
+// time. None waits for longer than a second, which a busy machine may need for the first ones: it may have five attempts.
 func TestAConnectionsRequestsBeginInTurns(t *testing.T) {
 	t.Parallel()
+	for attempt := 1; ; attempt++ {
+		n := beginning(t, 60)
+		if n >= 2 && n <= 8 {
+			return
+		}
+		t.Logf("%d requests of one connection began at the same time", n)
+		if attempt == 5 {
+			t.Fatal("they did not begin in turns of eight")
+		}
+	}
+}
+
+// beginning is how many of the requests of one connection ask for their values at the same time.
+func beginning(t *testing.T, requests int) int32 {
+	t.Helper()
 	var s slowUpstream
 	var now, most atomic.Int32
 	b := newBed(t, func(b *bed, o *proxy.Options, secrets *[]policy.Secret, _ *policy.Egress) {
-		s.start(b, o, secrets, true, 60)
+		s.start(b, o, secrets, true, requests)
 		o.Values = func(context.Context, string) (resolver.Secret, error) {
 			n := now.Add(1)
 			defer now.Add(-1)
@@ -175,10 +191,8 @@ func TestAConnectionsRequestsBeginInTurns(t *testing.T) {
 			return resolver.NewSecret(keyValue), nil
 		}
 	})
-	if statuses, _ := together(b, 60, "Authorization: Bearer "+b.mask("DIAL")); statuses[http.StatusOK] != 60 {
+	if statuses, _ := together(b, requests, "Authorization: Bearer "+b.mask("DIAL")); statuses[http.StatusOK] != requests {
 		t.Errorf("the answers are %v", statuses)
 	}
-	if n := most.Load(); n > 8 || n < 2 {
-		t.Errorf("%d requests of one connection began at the same time", n)
-	}
+	return most.Load()
 }
