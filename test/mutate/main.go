@@ -10,7 +10,8 @@
 // The protections are in list/*.txt, in the form that [parse] takes. The source tree
 // is never touched: the go command reads the changed file by -overlay. For each, the
 // old text must occur exactly once, the changed package must compile, the named test
-// must pass as things are and fail with the change. It exits with 1 unless all do.
+// must pass as things are and fail with the change, each at the second attempt at the
+// latest. It exits with 1 unless all do.
 //
 // Tests that need kz itself or installed tools find them as under test/run.
 package main

@@ -49,6 +49,25 @@ func TestSkipped(t *testing.T) { t.Skip("not here") }
 
 func TestBroken(t *testing.T) { t.Error("always") }
 
+// again is false the first time.
+func again(name string) bool {
+	_, err := os.Stat(name)
+	_ = os.WriteFile(name, nil, 0o600)
+	return err == nil
+}
+
+func TestSecondLook(t *testing.T) {
+	if Allowed(-1) && again("looked") {
+		t.Error("-1 is allowed")
+	}
+}
+
+func TestFirstFails(t *testing.T) {
+	if !again("ran") || Allowed(-1) {
+		t.Error("the first time")
+	}
+}
+
 func TestLeaves(t *testing.T) {
 	if Allowed(-1) {
 		os.Exit(1)
@@ -80,6 +99,8 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"a test that fails has noticed", entry("if n < 0 {", "if false {", "TestNegative"), killed, ""},
 		{"a test that passes has not", entry("if n > 10 {", "if false {", "TestNegative"), survived, "does not notice"},
+		{"a test has a second time to notice", entry("if n < 0 {", "if false {", "TestSecondLook"), killed, "the second time; the first: list:1: guard/guard.go has no such line"},
+		{"a test has a second time to pass as things are", entry("if n < 0 {", "if false {", "TestFirstFails"), killed, ""},
 		{"what a test prints is not its result", entry("if n < 0 {", "if false {", "TestNothing"), survived, "does not notice"},
 		{"text that is not there is stale", entry("if n < 5 {", "", "TestNegative"), invalid, "stale: old is 0 times"},
 		{"text that is there twice is stale", entry("return false", "", "TestNegative"), invalid, "stale: old is 2 times"},

@@ -61,6 +61,13 @@ func (r *runner) run(ctx context.Context, list []protection) map[verdict]int {
 		v, err := invalid, base[p.pkg].tests[p.test]
 		if err == nil {
 			v, err = r.try(ctx, p)
+			if v != killed && ctx.Err() == nil {
+				// A busy machine may hide a delay that the test looks for.
+				first := err
+				if v, err = r.try(ctx, p); v == killed {
+					err = fmt.Errorf("the second time; the first: %w", first)
+				}
+			}
 		} else {
 			err = fmt.Errorf("%s: as things are, %w", p.at, err)
 		}
@@ -136,11 +143,25 @@ func (r *runner) baselines(ctx context.Context, list []protection) map[string]*b
 		b := base[packages[i]]
 		dir := filepath.Join(r.scratch, fmt.Sprintf("base%d", i))
 		out, err := r.test(ctx, dir, packages[i], "", b.kz, b.names, buildLimit)
+		var again []string
 		for _, name := range b.names {
 			b.tests[name] = err
 			if err == nil {
 				b.tests[name] = out.passed(name)
 			}
+			if b.tests[name] != nil {
+				again = append(again, name)
+			}
+		}
+		// What fails as things are has a second time with less beside it. That it fails with a change says little otherwise.
+		if len(again) == 0 || err != nil || ctx.Err() != nil {
+			return
+		}
+		if out, err = r.test(ctx, dir, packages[i], "", b.kz, again, buildLimit); err != nil {
+			return
+		}
+		for _, name := range again {
+			b.tests[name] = out.passed(name)
 		}
 	})
 	return base
