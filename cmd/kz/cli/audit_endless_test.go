@@ -15,7 +15,7 @@ import (
 func TestAnAuditWithoutEndCanBeLeft(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	// Far more lines than are read in the time it is left after.
+	// Far more lines than are read in the time it is left after. Who reads them to the end does not say that it was left.
 	endless := filepath.Join(dir, "audit.jsonl")
 	if err := os.WriteFile(endless, bytes.Repeat([]byte("\n"), 8<<20), 0o600); err != nil {
 		t.Fatal(err)
@@ -40,12 +40,43 @@ func TestAnAuditWithoutEndCanBeLeft(t *testing.T) {
 			go func() { ended <- execute(ctx, newRootCmd(a), argv) }()
 			select {
 			case err := <-ended:
-				if err != nil && !errors.Is(err, left) {
-					t.Error(err)
+				if following := argv[1] == "--follow"; !errors.Is(err, left) && (err != nil || !following) {
+					t.Errorf("it was not left: %v", err)
 				}
 			case <-time.After(20 * time.Second):
 				t.Fatalf("kz %s goes on", strings.Join(argv, " "))
 			}
 		})
+	}
+}
+
+// TestAnAuditThatGrowsAsItIsFollowedCanBeLeft has a line come for each that is read.
+func TestAnAuditThatGrowsAsItIsFollowedCanBeLeft(t *testing.T) {
+	t.Parallel()
+	line := `{"kind":"request","path":"/` + strings.Repeat("a", 1000) + "\"}\n"
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.WriteFile(path, []byte(strings.Repeat(line, 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	// It is left after 10,000 lines, of which the file had a tenth, and may give what it has read already.
+	n := 0
+	err = (&followed{path: path}).read(ctx, func(auditLine) error {
+		if n++; n == 10000 {
+			leave()
+		} else if n > 20000 {
+			return errors.New("it goes on")
+		}
+		_, err := file.WriteString(line)
+		return err
+	}, func() { t.Error("the file was not replaced") })
+	if err != nil || n < 10000 {
+		t.Errorf("%d lines: %v", n, err)
 	}
 }
