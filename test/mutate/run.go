@@ -153,7 +153,7 @@ func (r *runner) baselines(ctx context.Context, list []protection) map[string]*b
 				again = append(again, name)
 			}
 		}
-		// What fails as things are has a second time with less beside it. That it fails with a change says little otherwise.
+		// What fails as things are has a second time, with less beside it.
 		if len(again) == 0 || err != nil || ctx.Err() != nil {
 			return
 		}
