@@ -9,9 +9,9 @@
 // It exits with 1 when something failed, when nothing passed, or, with -strict, when
 // a test was skipped that is not in maySkip.
 //
-// With -again FILE it exits with 3 in place of 1 when what failed may be run once more:
-// few tests, each of which ended, and none with a word of a secret's value. FILE then
-// has a line for each package, its name and a pattern for -run.
+// With -again FILE it exits with 3 in place of 1 when all that failed may be run again:
+// few tests, each of them in measuresTime. FILE then has a line for each package, its
+// name and a pattern for -run.
 package main
 
 import (
@@ -28,7 +28,7 @@ var maySkip = map[string]string{}
 func main() {
 	strict := flag.Bool("strict", false, "fail when a test is skipped")
 	since := flag.Int64("since", 0, "tell how long it is since this Unix time")
-	again := flag.String("again", "", "write what may be run once more to this `file`")
+	again := flag.String("again", "", "write what may be run again to this `file`")
 	flag.Parse()
 	s := newSummary(os.Stdout, maySkip)
 	if err := s.read(os.Stdin); err != nil {

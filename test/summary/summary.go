@@ -35,7 +35,7 @@ type summary struct {
 	forbidden               int      // skips that are not in maySkip
 
 	repeatable map[string]map[string]bool // failed tests of the top level, by package
-	final      bool                       // something else failed, or in a way that once is enough
+	final      bool                       // something failed that is not run again
 
 	shown   map[string]bool // "store | auth | against", as tests said it
 	clients map[string]bool // "client | version | proxy | trust | swap", likewise
@@ -125,7 +125,7 @@ func (s *summary) end(e event, t *tally) {
 		switch full := e.Package + "." + name; result {
 		case "fail":
 			s.problems = append(s.problems, "failed: "+full)
-			s.mayRepeat(e.Package, t, name)
+			s.failedTest(e.Package, t, name)
 			fmt.Fprintf(s.out, "--- %s\n%s", full, t.text(name))
 		case "skip":
 			if s.maySkip[full] == "" {

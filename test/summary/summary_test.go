@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -78,29 +80,40 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// TestWhatMayBeRunAgain: few tests that failed by themselves, and never one that saw a value.
+// TestWhatMayBeRunAgain: few tests that measure time, when nothing else has failed.
 func TestWhatMayBeRunAgain(t *testing.T) {
 	t.Parallel()
+	const pkg = "kz/test/e2e"
+	in := func(pkg string, events ...string) (list []string) {
+		for _, e := range events {
+			list = append(list, strings.Replace(e, `"kz/p"`, fmt.Sprintf("%q", pkg), 1))
+		}
+		return list
+	}
 	fails := func(test, text string) []string {
 		return []string{ev("run", test), said(test, "    a_test.go:3: "+text), ev("fail", test)}
 	}
+	end := []string{ev("fail", "")}
 	for _, c := range []struct {
 		name   string
 		events []string
 		want   string
 	}{
-		{"nothing failed", []string{ev("run", "TestA"), ev("pass", "TestA"), ev("pass", "")}, ""},
-		{"a test by the name of its top level", slices.Concat([]string{ev("run", "TestA")}, fails("TestA/x", "took 3 s"), []string{ev("fail", "TestA"), ev("fail", "")}), "kz/p ^(TestA)$"},
-		{"three", slices.Concat(fails("TestC", "slow"), fails("TestA", "slow"), fails("TestB", "slow"), []string{ev("fail", "")}), "kz/p ^(TestA|TestB|TestC)$"},
-		{"four are no accident", slices.Concat(fails("TestC", "slow"), fails("TestA", "slow"), fails("TestB", "slow"), fails("TestD", "slow"), []string{ev("fail", "")}), ""},
-		{"a value was seen", slices.Concat(fails("TestA", "slow"), fails("TestB", "the value came back"), []string{ev("fail", "")}), ""},
-		{"a value was seen beside what failed", []string{ev("run", "TestA"), ev("run", "TestA/x"), said("TestA", "the Value is in the log"), said("TestA/x", "slow"), ev("fail", "TestA/x"), ev("fail", "TestA"), ev("fail", "")}, ""},
-		{"a data race", slices.Concat(fails("TestA", "WARNING: DATA RACE"), []string{ev("fail", "")}), ""},
-		{"a race that the package tells", slices.Concat(fails("TestA", "slow"), []string{said("", "WARNING: DATA RACE"), ev("fail", "")}), ""},
-		{"a test that never ended", []string{ev("run", "TestA"), ev("fail", "")}, ""},
-		{"a package that never ended", slices.Concat(fails("TestA", "slow"), []string{}), ""},
+		{"nothing failed", in(pkg, ev("run", "TestBombs"), ev("pass", "TestBombs"), ev("pass", "")), ""},
+		{"by the name of the top level", in(pkg, slices.Concat([]string{ev("run", "TestBombs")}, fails("TestBombs/x", "took 3 s"), []string{ev("fail", "TestBombs")}, end)...), "kz/test/e2e ^(TestBombs)$"},
+		{"three, of two packages", slices.Concat(in("kz/ca", slices.Concat(fails("TestSystemRoots", "slow"), end)...), in(pkg, slices.Concat(fails("TestEvents", "slow"), fails("TestBombs", "slow"), end)...)), "kz/ca ^(TestSystemRoots)$\nkz/test/e2e ^(TestBombs|TestEvents)$"},
+		{"four are no accident", in(pkg, slices.Concat(fails("TestBombs", "slow"), fails("TestEvents", "slow"), fails("TestLongBodies", "slow"), fails("TestSlowhttptest", "slow"), end)...), ""},
+		{"one that measures no time", in(pkg, slices.Concat(fails("TestFraming", "slow"), end)...), ""},
+		{"one that measures no time, beside one that does", in(pkg, slices.Concat(fails("TestBombs", "slow"), fails("TestFraming", "slow"), end)...), ""},
+		{"one of that name elsewhere", slices.Concat(fails("TestBombs", "slow"), end), ""},
+		{"a value was seen", in(pkg, slices.Concat(fails("TestBombs", "the Value came back"), end)...), ""},
+		{"a value was seen beside what failed", in(pkg, ev("run", "TestBombs"), ev("run", "TestBombs/x"), said("TestBombs", "a value is in the log"), said("TestBombs/x", "slow"), ev("fail", "TestBombs/x"), ev("fail", "TestBombs"), ev("fail", "")), ""},
+		{"a data race", in(pkg, slices.Concat(fails("TestBombs", "WARNING: DATA RACE"), end)...), ""},
+		{"a data race that the package tells", in(pkg, slices.Concat(fails("TestBombs", "slow"), []string{said("", "WARNING: DATA RACE")}, end)...), ""},
+		{"a test that never ended", in(pkg, ev("run", "TestBombs"), ev("fail", "")), ""},
+		{"a package that never ended", in(pkg, fails("TestBombs", "slow")...), ""},
 		{"a build", []string{`{"Action":"fail","Package":"kz/p","Elapsed":0,"FailedBuild":"kz/p [kz/p.test]"}`}, ""},
-		{"a test was skipped, too", slices.Concat(fails("TestA", "slow"), []string{ev("run", "TestB"), ev("skip", "TestB"), ev("fail", "")}), ""},
+		{"a test was skipped, too", in(pkg, slices.Concat(fails("TestBombs", "slow"), []string{ev("run", "TestB"), ev("skip", "TestB")}, end)...), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -113,5 +126,23 @@ func TestWhatMayBeRunAgain(t *testing.T) {
 				t.Errorf("to be run again: %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestWhatMeasuresTimeIsThere holds the list to the tests.
+func TestWhatMeasuresTimeIsThere(t *testing.T) {
+	t.Parallel()
+	for name, why := range measuresTime {
+		dot := strings.LastIndexByte(name, '.')
+		files, err := filepath.Glob("../../" + strings.TrimPrefix(name[:dot], "kz/") + "/*_test.go")
+		if err != nil || why == "" {
+			t.Fatal(name, err)
+		}
+		if !slices.ContainsFunc(files, func(file string) bool {
+			text, err := os.ReadFile(file)
+			return err == nil && strings.Contains(string(text), "\nfunc "+name[dot+1:]+"(t *testing.T)")
+		}) {
+			t.Errorf("there is no %s", name)
+		}
 	}
 }
